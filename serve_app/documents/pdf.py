@@ -1,0 +1,75 @@
+"""PDF files through pypdfium2: opening them and the size of their pages in pixels.
+
+PDFium is not thread-safe, not even over different documents: in one process only one thread may
+use this module.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from serve_app.errors import EncryptedFile, InvalidFile
+
+POINTS_PER_INCH = 72.0
+
+
+@contextmanager
+def open_pdf(data: bytes | memoryview) -> Iterator[pdfium.PdfDocument]:
+    """Open ``data`` without copying it, and close the document at the end.
+
+    A PDF whose user password is empty opens: anybody may read it.
+
+    Raises:
+        EncryptedFile: a password, or a security handler that is not known, is in the way.
+        InvalidFile: damaged beyond PDFium's repair, or without pages.
+    """
+    # The array keeps the buffer alive and gives its address; it is also what a read-only view
+    # (an object of Ray's store) needs, which pypdfium2's own constructor does not take.
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    handle = pdfium_c.FPDF_LoadMemDocument64(
+        buffer.ctypes.data_as(ctypes.c_void_p), buffer.size, None
+    )
+    if not handle:
+        raise _open_error(pdfium_c.FPDF_GetLastError())
+    document = pdfium.PdfDocument(handle)
+    try:
+        if len(document) < 1:
+            raise InvalidFile("the PDF has no pages")
+        yield document
+    finally:
+        document.close()
+        del buffer
+
+
+def _open_error(code: int) -> InvalidFile:
+    if code == pdfium_c.FPDF_ERR_PASSWORD:
+        return EncryptedFile("the PDF cannot be opened without its password")
+    if code == pdfium_c.FPDF_ERR_SECURITY:
+        return EncryptedFile("the PDF is protected by a method that is not supported")
+    return InvalidFile("the PDF is damaged and cannot be opened")
+
+
+def rendered_size(document: pdfium.PdfDocument, index: int, dpi: float) -> tuple[int, int]:
+    """Width and height in pixels that the page has when it is rendered at ``dpi``.
+
+    Counts the page's own rotation. Does not parse the page's content. The rounding is that of
+    ``pypdfium2.PdfPage.render``. Like PDFium, does not know UserUnit.
+
+    Raises:
+        InvalidFile: the page does not exist or has no area.
+    """
+    try:
+        width_pt, height_pt = document.get_page_size(index)
+    except pdfium.PdfiumError:
+        width_pt = height_pt = 0.0
+    if not (0 < width_pt < math.inf and 0 < height_pt < math.inf):
+        raise InvalidFile(f"page {index + 1} of the PDF cannot be read")
+    scale = dpi / POINTS_PER_INCH
+    return math.ceil(width_pt * scale), math.ceil(height_pt * scale)

@@ -1,0 +1,168 @@
+"""One page of a file as pixels, the way PaddleX's own server would decode it.
+
+Differences to PaddleX, all on purpose: transparency is laid on white (there it becomes black),
+WebP follows its EXIF orientation, more pixel formats are read, a truncated JPEG is an error and
+not half grey, and a page that is too large is refused and not rendered smaller.
+
+One thread per process: PDFium is not thread-safe, and ``picture.py`` changes process-wide state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+
+from serve_app.document import FileKind
+from serve_app.documents.page_limits import check_page_size
+from serve_app.documents.pdf import POINTS_PER_INCH, open_pdf, rendered_size
+from serve_app.documents.picture import (
+    FIRST_SIDEWAYS,
+    open_picture,
+    orientation,
+    upright_size,
+)
+from serve_app.errors import InvalidFile, OcrServeError
+from serve_app.settings import DocumentSettings, LimitSettings
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+_WHITE = (255, 255, 255)
+_ALPHA_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
+_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
+
+
+def render_page(
+    data: bytes | memoryview,
+    info_kind: FileKind,
+    index: int,
+    limits: LimitSettings,
+    documents: DocumentSettings,
+) -> Pixels:
+    """Decode page ``index`` (from 0; TIFF: the frame; other pictures: only 0) of ``data``.
+
+    Returns:
+        BGR, uint8, shape (height, width, 3), C-contiguous, upright, owned by the caller.
+
+    Raises:
+        InvalidFile, EncryptedFile: the page cannot be decoded.
+        ImageTooLarge: the page breaks ``limits``; nothing was decoded.
+        MemoryError: this process has no memory left for the page.
+    """
+    try:
+        if info_kind == "pdf":
+            return _render_pdf(data, index, limits, documents)
+        return _render_picture(data, info_kind, index, limits)
+    except (OcrServeError, MemoryError):
+        raise
+    except Exception:
+        pass  # decoders raise everything on hostile bytes
+    # Raised here, so that it does not keep the decoder's error and its pixels alive.
+    raise InvalidFile(f"page {index + 1} cannot be decoded as {info_kind.upper()}")
+
+
+def _render_pdf(
+    data: bytes | memoryview, index: int, limits: LimitSettings, documents: DocumentSettings
+) -> Pixels:
+    """Same calls as ``paddlex.inference.serving.infra.utils.read_pdf``, hence the same pixels."""
+    with open_pdf(data) as document:
+        document.init_forms()
+        width, height = rendered_size(document, index, documents.pdf_dpi)
+        check_page_size(width, height, limits, where=f"page {index + 1}")
+        page = document[index]
+        try:
+            # The array shares the bitmap's buffer, which Python owns and the array keeps.
+            bitmap = page.render(scale=documents.pdf_dpi / POINTS_PER_INCH, rotation=0)
+            pixels: Pixels = np.ascontiguousarray(bitmap.to_numpy())
+            bitmap.close()
+        finally:
+            page.close()
+    return pixels
+
+
+def _render_picture(
+    data: bytes | memoryview, kind: FileKind, index: int, limits: LimitSettings
+) -> Pixels:
+    where = f"page {index + 1}" if kind == "tiff" else "the picture"
+    with open_picture(data, kind, limits) as image:
+        if kind == "tiff":
+            image.seek(index)
+        elif index != 0:
+            raise InvalidFile(f"page {index + 1} does not exist: the file is one picture")
+        check_page_size(*upright_size(image), limits, where=where)
+        turn = orientation(image)  # now: after the pixels Pillow may have read more metadata
+        pixels = _decode_jpeg(data, image) if kind == "jpeg" else _to_bgr(image)
+    upright = np.ascontiguousarray(_turned(pixels, turn))
+    check_page_size(upright.shape[1], upright.shape[0], limits, where=where)
+    return upright
+
+
+def _decode_jpeg(data: bytes | memoryview, image: ImageFile.ImageFile) -> Pixels:
+    """Decode with OpenCV, for JPEG decoders differ in their last bit and in CMYK.
+
+    OpenCV fills what is missing of a truncated file with grey; Pillow notices. Its pass at an
+    eighth of the size costs about a third of the decoding.
+    """
+    image.draft(image.mode, (1, 1))
+    image.load()
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # turned by what inspect has seen
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise ValueError("not decoded")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _to_bgr(image: Image.Image) -> Pixels:
+    """Pixels of the current frame as BGR, whatever their format is."""
+    if image.mode.startswith("I;16"):
+        # The high byte, as libpng's strip_16 (OpenCV, PaddleX) does it.
+        return _grey_to_bgr((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        return _grey_to_bgr(_stretched(np.asarray(image)))
+    image.load()
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        return _rgb_to_bgr(_on_white(image))
+    return _rgb_to_bgr(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay a picture with transparency of any kind on white paper."""
+    if image.mode in _PREMULTIPLIED:
+        image = image.convert(_PREMULTIPLIED[image.mode])
+    if image.mode != "RGBA":
+        image = image.convert("RGBA")
+    paper = Image.new("RGB", image.size, _WHITE)
+    paper.paste(image, mask=image.getchannel("A"))
+    return paper
+
+
+def _stretched(values: npt.NDArray[Any]) -> Pixels:
+    """Map 32-bit integers or floats, which have no agreed range, from their own to 0..255."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.nan_to_num(values.astype(np.float32), copy=False, posinf=0.0, neginf=0.0)
+        low, high = float(scaled.min()), float(scaled.max())
+        scaled -= low
+        scaled *= 255.0 / (high - low) if high > low else 0.0
+        return scaled.astype(np.uint8)
+
+
+def _rgb_to_bgr(image: Image.Image) -> Pixels:
+    return np.asarray(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR), dtype=np.uint8)
+
+
+def _grey_to_bgr(grey: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+
+
+def _turned(pixels: Pixels, turn: int) -> Pixels:
+    """Undo an EXIF orientation (EXIF 2.32, tag 0x0112): 1 is upright, 5 to 8 lie on a side."""
+    if turn >= FIRST_SIDEWAYS:
+        pixels = pixels.swapaxes(0, 1)
+    if turn in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if turn in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
