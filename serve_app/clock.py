@@ -1,0 +1,10 @@
+"""The one clock of the shells; policy takes ``now`` as an argument."""
+
+from __future__ import annotations
+
+import time
+
+
+def now() -> float:
+    """Seconds on a clock that never goes back; only differences mean anything."""
+    return time.monotonic()

@@ -1,0 +1,28 @@
+"""Gateway: the HTTP edge as a Serve ingress. A plain class; ``app.py`` decorates it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.api.app import build_http_app
+from serve_app.deployments.pool_client import PoolClient
+from serve_app.settings import AppSettings
+from serve_app.telemetry.logs import configure_logging
+
+
+class Gateway:
+    """Answers HTTP. Holds no model and decodes no picture."""
+
+    def __init__(self, settings: AppSettings, pools: dict[str, DeploymentHandle]) -> None:
+        configure_logging(settings.log_level)
+        self._settings = settings
+        self._service = PoolClient(settings, pools)
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Called by Serve on the replica, after the constructor."""
+        return build_http_app(self._service, self._settings)
+
+    async def __del__(self) -> None:
+        await self._service.close()

@@ -1,0 +1,178 @@
+"""The gateway's view of the pools: a document fanned out page by page over Serve handles."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+from ray import serve
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from serve_app import clock
+from serve_app.deployments.ocr_service import PageJob
+from serve_app.document import DocumentInfo, PageResult, PredictOptions
+from serve_app.documents.reader import DocumentReader
+from serve_app.errors import (
+    DeadlineExceeded,
+    OcrServeError,
+    PageFailed,
+    QueueFull,
+    ReplicaUnavailable,
+    UnknownModel,
+)
+from serve_app.ports import ModelStatus, Readiness
+from serve_app.settings import AppSettings
+
+# What a worker needs to say "deadline exceeded" itself before the gateway stops listening.
+ANSWER_GRACE_S = 2.0
+STATUS_TIMEOUT_S = 5.0
+PAGE_ATTEMPTS = 2
+_STATE_ORDER = ("READY", "LOADING", "UNLOADING", "FAILED", "UNLOADED")
+
+
+class PoolClient:
+    """Implements ``ports.DocumentService`` on the pools' handles, in order of preference."""
+
+    def __init__(self, settings: AppSettings, pools: Mapping[str, DeploymentHandle]) -> None:
+        self._settings, self._pools = settings, pools
+        self._reader = DocumentReader(
+            settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
+        )
+
+    async def inspect(self, data: bytes) -> DocumentInfo:
+        """See ``ports.DocumentService``."""
+        return await self._reader.inspect(data)
+
+    async def predict_pages(
+        self,
+        data: bytes,
+        info: DocumentInfo,
+        pages: Sequence[int],
+        model: str,
+        options: PredictOptions,
+        *,
+        deadline_s: float,
+    ) -> AsyncIterator[PageResult]:
+        """See ``ports.DocumentService``."""
+        if model not in self._settings.models:
+            declared = ", ".join(self._settings.models)
+            raise UnknownModel(f"no model {model!r}; declared: {declared}")
+        deadline = clock.now() + deadline_s
+        # Put once: every page's worker maps the same copy. An array, since bytes would be copied.
+        file = await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
+        window: deque[asyncio.Task[PageResult]] = deque()
+        try:
+            for index in pages:
+                if len(window) == self._settings.gateway.window_pages:
+                    yield await window.popleft()
+                job = PageJob(model, info.kind, index, options)
+                window.append(asyncio.create_task(self._predict_page(file, job, deadline)))
+            while window:
+                yield await window.popleft()
+        finally:
+            for task in window:
+                task.cancel()
+            await asyncio.gather(*window, return_exceptions=True)
+
+    async def models(self) -> Sequence[ModelStatus]:
+        """See ``ports.DocumentService``. Replicas that do not answer in time are left out."""
+        replies = await asyncio.gather(*(self._ask_pool(pool) for pool in self._pools.values()))
+        replicas = [reply for pool in replies for reply in pool]
+        return [
+            _merge(name, self._settings.models[name].pipeline, replicas)
+            for name in self._settings.models
+        ]
+
+    async def readiness(self) -> Readiness:
+        """See ``ports.DocumentService``. Ready when any pool has a running replica."""
+        status = await asyncio.to_thread(serve.status)
+        pools: dict[str, Any] = {}
+        for name, handle in self._pools.items():
+            application = status.applications.get(handle.app_name)
+            deployment = application and application.deployments.get(handle.deployment_name)
+            states = {} if deployment is None else deployment.replica_states
+            running = sum(count for state, count in states.items() if str(state) == "RUNNING")
+            pools[name] = {
+                "device": self._settings.pools[name].device,
+                "running_replicas": running,
+                "status": deployment.status.value if deployment else "UNKNOWN",
+            }
+        return Readiness(any(pool["running_replicas"] for pool in pools.values()), pools)
+
+    async def close(self) -> None:
+        """End the reader."""
+        await self._reader.close()
+
+    async def _predict_page(
+        self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
+    ) -> PageResult:
+        for attempt in range(1, PAGE_ATTEMPTS + 1):
+            try:
+                return await self._call(file, job, deadline)
+            except ReplicaUnavailable:
+                if attempt == PAGE_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _call(self, file: ray.ObjectRef[Any], job: PageJob, deadline: float) -> PageResult:
+        left_s = deadline - clock.now()
+        handle = next(iter(self._pools.values()))
+        response = handle.options(method_name="predict_page", _by_reference=True).remote(
+            file, job, left_s
+        )
+        try:
+            return await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
+        except asyncio.TimeoutError:
+            raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
+        finally:
+            response.cancel()  # nothing happens to one that is done
+
+    async def _ask_pool(self, handle: DeploymentHandle) -> list[dict[str, Any]]:
+        response = handle.broadcast("models")
+        started = time.monotonic()
+        try:
+            return list(await asyncio.to_thread(response.results, timeout_s=STATUS_TIMEOUT_S))
+        except Exception as error:
+            # Facts for an operator: what cannot be asked is missing from the list, not an error.
+            _log_silent_pool(handle, error, time.monotonic() - started)
+            return []
+
+
+async def _result(response: Any) -> PageResult:
+    """Await a Serve response; its failures become typed errors without Ray's tracebacks."""
+    try:
+        result: PageResult = await response
+        return result
+    except BackPressureError:
+        raise QueueFull("the pool's queue is full (pools.*.max_queued_pages)") from None
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, OcrServeError):
+            raise _copy(cause) from None
+        raise PageFailed(f"the worker raised {type(cause).__name__}") from None
+    except (RayActorError, DeploymentUnavailableError) as error:
+        raise ReplicaUnavailable(f"the worker is gone ({type(error).__name__})") from None
+
+
+def _copy(error: OcrServeError) -> OcrServeError:
+    """A twin without the traceback and the frames that it holds."""
+    return type(error)(*error.args)
+
+
+def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> ModelStatus:
+    states, engines, error = set(), [], None
+    for replica in replicas:
+        model = replica["models"][name]
+        states.add(model["state"])
+        error = error or model["error"]
+        where = {"pool": replica["pool"], "replica_pid": replica["replica_pid"]}
+        engines.extend({**where, **engine} for engine in model["engines"])
+    state = next((s for s in _STATE_ORDER if s in states), "UNLOADED")
+    return ModelStatus(name, pipeline, state, tuple(engines), error)

@@ -1,0 +1,29 @@
+"""The environment of an engine process: threads, devices, and what PaddleX reads at import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serve_app.settings import ModelSettings, PoolSettings
+
+
+def engine_environment(
+    pool: PoolSettings, model: ModelSettings, font_path: Path | None
+) -> dict[str, str]:
+    """Variables to add to the replica's own environment."""
+    threads = str(model.engine.threads)
+    env = {
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        # Without it the import waits for a model hub to answer.
+        "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
+        # glibc gives every thread an arena of its own, which is never handed back.
+        "MALLOC_ARENA_MAX": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if pool.device == "cpu":
+        env["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs visible where none was asked for
+    if font_path is not None:
+        env["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] = str(font_path)
+    return env

@@ -1,0 +1,163 @@
+"""The child side: one process that holds one loaded pipeline and predicts page after page.
+
+``python -m serve_app.engines.host FD PARENT_PID FACTORY`` where FACTORY is ``module:function``;
+the function takes the spec (a dict) and returns a pipeline with ``predict(job, data)``.
+
+Messages in: ``load {spec}``, ``predict {id, job} + file bytes``, ``trim``, ``exit``.
+Messages out: ``{id?, ok: true} + payload`` or ``{id?, ok: false, kind, message}``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from serve_app.engines import channel
+from serve_app.errors import OcrServeError
+
+PR_SET_PDEATHSIG = 1
+
+
+class Handler(Protocol):
+    """What a factory returns: ``serve_app.engines.paddle.build`` or a reader of documents."""
+
+    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
+        """Do the job; the parts of the answer's payload."""
+        ...
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent_pid:  # it died before the call above
+        os._exit(1)
+
+
+def watch_for_hangup(sock: socket.socket) -> None:
+    """End the process when the parent's end closes, even in the middle of a page.
+
+    The death signal covers a parent that dies; this covers one that lives but let go.
+    """
+    import select
+
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLRDHUP | select.POLLHUP)
+    poll.poll()
+    os._exit(0)
+
+
+def main(argv: list[str]) -> None:
+    fd, parent_pid, factory_path = int(argv[1]), int(argv[2]), argv[3]
+    die_with_parent(parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent drains
+    # Third parties print to stdout; it must go where the parent reads.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sock = socket.socket(fileno=fd)
+    threading.Thread(target=watch_for_hangup, args=(sock,), daemon=True).start()
+    serve(sock, _resolve(factory_path))
+
+
+def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> None:
+    """Answer messages until ``exit`` or the end of the channel."""
+    handler: Handler | None = None
+    while True:
+        try:
+            header, payload = channel.receive(sock)
+        except channel.ChannelClosed:
+            return
+        match header["op"]:
+            case "exit":
+                return
+            case "load":
+                handler = _answer_load(sock, factory, header["spec"])
+            case "trim":
+                gc.collect()
+                ctypes.CDLL(None).malloc_trim(0)
+                channel.send(sock, {"id": header["id"], "ok": True})
+            case "job":
+                assert handler is not None, "job before load"
+                _answer_job(sock, handler, header, payload)
+
+
+def _answer_load(
+    sock: socket.socket, factory: Callable[[dict[str, Any]], Handler], spec: dict[str, Any]
+) -> Handler | None:
+    try:
+        handler = factory(spec)
+    except BaseException as error:
+        channel.send(sock, {"id": 0, "ok": False, **describe(error)})
+        _reraise_exit(error)
+        return None
+    channel.send(sock, {"id": 0, "ok": True})
+    return handler
+
+
+def _answer_job(
+    sock: socket.socket, handler: Handler, header: dict[str, Any], payload: bytes
+) -> None:
+    try:
+        parts = handler.handle(header["job"], payload)
+    except BaseException as error:
+        channel.send(sock, {"id": header["id"], "ok": False, **describe(error)})
+        _reraise_exit(error)
+        _forget(error)
+    else:
+        channel.send(sock, {"id": header["id"], "ok": True}, parts)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """What the parent may know: our own errors whole, others by type and first line.
+
+    Tracebacks stay out: their frames hold pictures, and their texts may quote the document.
+    """
+    if isinstance(error, OcrServeError):
+        return {"kind": "typed", "type": type(error).__name__, "args": list(error.args)}
+    kind = "memory" if is_out_of_memory(error) else "exception"
+    return {"kind": kind, "message": f"{type(error).__name__}: {str(error).splitlines()[:1]}"[:500]}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Host or device memory ran out (Paddle and ONNX Runtime raise plain errors for it)."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return any(
+        mark in text
+        for mark in ("out of memory", "resourceexhausted", "bad_alloc", "cannot allocate memory")
+    )
+
+
+def _reraise_exit(error: BaseException) -> None:
+    """A SystemExit in the pipeline ends this process, as it asked for; the parent was told."""
+    if not isinstance(error, Exception):
+        raise SystemExit(70) from None
+
+
+def _forget(error: BaseException) -> None:
+    """Break the cycle error → traceback → frames → pictures, or a failed page stays in memory."""
+    seen: BaseException | None = error
+    while seen is not None:
+        following = seen.__cause__ or seen.__context__
+        seen.__traceback__ = seen.__cause__ = seen.__context__ = None
+        seen = following
+    gc.collect()
+
+
+def _resolve(path: str) -> Callable[[dict[str, Any]], Handler]:
+    module, _, name = path.partition(":")
+    factory: Callable[[dict[str, Any]], Handler] = getattr(importlib.import_module(module), name)
+    return factory
+
+
+if __name__ == "__main__":
+    main(sys.argv)

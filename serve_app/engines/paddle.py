@@ -1,0 +1,198 @@
+"""Builds real pipelines and turns their results into PageResults; the only importer of PaddleX.
+
+Runs in engine processes only (``host.py`` calls ``build``). Single-threaded, as pipelines are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from serve_app.devices import cpu
+from serve_app.document import Markdown, PageResult, PredictOptions
+from serve_app.documents.render import render_page
+from serve_app.engines import weights
+from serve_app.engines.codec import encode_result
+from serve_app.engines.pipeline_config import (
+    Weights,
+    build_config,
+    loaded_stages,
+    resolve_options,
+    resolve_runtime,
+)
+from serve_app.engines.result_json import dump_pruned
+from serve_app.errors import EngineUnavailable, PageFailed
+from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
+
+# PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
+MAX_OUTPUT_SIDE = 2000
+JPEG = ".jpg"
+
+
+def build(spec: dict[str, Any]) -> PaddleEngine:
+    """Load the pipeline that ``spec`` describes. Called once, in the engine process.
+
+    Raises:
+        WeightsError: weights are missing or damaged.
+        EngineUnavailable: the pipeline cannot be built with these settings.
+    """
+    return PaddleEngine(
+        ModelSettings.model_validate(spec["model"]),
+        LimitSettings.model_validate(spec["limits"]),
+        DocumentSettings.model_validate(spec["documents"]),
+        device=spec["device"],
+    )
+
+
+class PaddleEngine:
+    """One PaddleX pipeline with its defaults."""
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        limits: LimitSettings,
+        documents: DocumentSettings,
+        *,
+        device: Any,
+    ) -> None:
+        from paddlex import create_pipeline
+        from paddlex.inference import load_pipeline_config
+
+        self._settings, self._limits, self._documents = settings, limits, documents
+        cv2.setNumThreads(settings.engine.threads)
+        defaults = load_pipeline_config(settings.pipeline)
+        runtime = resolve_runtime(settings.engine, device, cpu.flags())
+        self._stages = loaded_stages(settings, defaults)
+        config = build_config(settings, defaults, _finder(settings.weights), runtime)
+        self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
+        _assert_providers(self._pipeline)
+
+    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
+        """Render and predict page ``job["index"]`` of the file ``data``."""
+        page = render_page(data, job["kind"], job["index"], self._limits, self._documents)
+        options = PredictOptions(**job["options"])
+        return encode_result(self.predict(page, job["index"], options))
+
+    def predict(self, page: np.ndarray, index: int, options: PredictOptions) -> PageResult:
+        """Predict one page.
+
+        Args:
+            page: BGR, uint8, height x width x 3.
+            index: the page's place in its file, passed on.
+            options: of the request.
+
+        Raises:
+            PageFailed: the pipeline refused the options or gave no result.
+        """
+        resolved = resolve_options(self._settings, self._stages, options.predict)
+        results = list(self._pipeline.predict(page, **resolved.arguments))
+        if len(results) != 1:
+            raise PageFailed(f"the pipeline gave {len(results)} results for one page")
+        result = results[0]
+        if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
+            raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
+        height, width = page.shape[:2]
+        return PageResult(
+            index=index,
+            width=width,
+            height=height,
+            pruned_json=dump_pruned(result.json["res"]),
+            text=_text(result),
+            markdown=_markdown(result, options),
+            images=_drawn(result, page) if options.visualize else {},
+            exports=_exports(result, options.output_formats),
+            notices=resolved.notices,
+        )
+
+
+def _text(result: Any) -> tuple[str, ...]:
+    lines = result["rec_texts"] if "rec_texts" in result else result["overall_ocr_res"]["rec_texts"]
+    return tuple(str(line) for line in lines)
+
+
+def _markdown(result: Any, options: PredictOptions) -> Markdown | None:
+    if not hasattr(result, "_to_markdown"):
+        return None
+    page = result._to_markdown(
+        pretty=options.prettify_markdown, show_formula_number=options.show_formula_number
+    )
+    images = page["markdown_images"] if options.markdown_images else {}
+    start, end = page["page_continuation_flags"]
+    return Markdown(
+        page["markdown_texts"],
+        {name: _jpeg(image) for name, image in images.items()},
+        bool(start),
+        bool(end),
+    )
+
+
+def _drawn(result: Any, page: np.ndarray) -> dict[str, bytes]:
+    return {name: _jpeg(image) for name, image in {"input_img": page, **result.img}.items()}
+
+
+def _exports(result: Any, formats: tuple[str, ...]) -> dict[str, bytes]:
+    if "docx" not in formats or not hasattr(result, "save_to_word"):
+        return {}
+    with tempfile.TemporaryDirectory(prefix="ocr-serve-docx-") as folder:
+        result.save_to_word(folder)
+        (path,) = Path(folder).glob("*.docx")
+        return {"docx": path.read_bytes()}
+
+
+def _jpeg(image: Any) -> bytes:
+    """JPEG of a PIL picture or a BGR array, shrunk as PaddleX's server does."""
+    if not isinstance(image, np.ndarray):
+        image = cv2.cvtColor(np.array(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+    height, width = image.shape[:2]
+    if max(height, width) > MAX_OUTPUT_SIDE:
+        factor = MAX_OUTPUT_SIDE / max(height, width)
+        image = cv2.resize(image, (int(factor * width), int(factor * height)))
+    done, data = cv2.imencode(JPEG, image)
+    if not done:
+        raise PageFailed("a result picture could not be encoded")
+    return data.tobytes()
+
+
+def _finder(settings: WeightsSettings) -> Any:
+    if settings.source == "hub":
+        return lambda name: Weights(None, "paddle")
+
+    def find(name: str) -> Weights:
+        if settings.directory is not None:
+            folder = settings.directory / name
+        else:
+            folder = weights.model_dir(name, settings.cache_dir)
+        if not folder.is_dir():
+            raise weights.WeightsError(f"no folder {folder} for {name} (weights.directory)")
+        return Weights(folder, "onnx" if (folder / "inference.onnx").is_file() else "paddle")
+
+    return find
+
+
+def _paddle_device(device: str) -> str:
+    return "gpu:0" if device == "gpu" else "cpu"
+
+
+def _assert_providers(pipeline: Any) -> None:
+    """ONNX Runtime falls back to its CPU provider with a mere warning; that must not go unseen."""
+    for runner in _onnx_runners(pipeline, set()):
+        wanted = runner._config["providers"][0]
+        if wanted not in runner.session.get_providers():
+            raise EngineUnavailable(f"{wanted} did not load for {runner.model_dir.name}")
+
+
+def _onnx_runners(node: Any, seen: set[int]) -> Iterator[Any]:
+    """PaddleX has no list of its networks; they are attributes of attributes of the pipeline."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if type(node).__name__ == "ONNXRuntimeRunner":
+        yield node
+    elif type(node).__module__.startswith("paddlex."):
+        for value in vars(node).values():
+            yield from _onnx_runners(value, seen)

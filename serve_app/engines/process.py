@@ -1,0 +1,135 @@
+"""EngineProcess: one loaded pipeline in a process of its own, seen from the replica.
+
+Maps what can go wrong with a child onto the typed errors of ``errors.py`` and measures memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serve_app.devices import process_memory
+from serve_app.document import PageResult
+from serve_app.engines import channel
+from serve_app.engines.child import (
+    ChildCrashed,
+    ChildGarbage,
+    ChildHung,
+    ChildProcess,
+    JobFailed,
+)
+from serve_app.engines.codec import decode_result
+from serve_app.errors import (
+    EngineCrashed,
+    EngineHung,
+    EngineOutOfMemory,
+    EngineProtocolError,
+    EngineUnavailable,
+    PageFailed,
+)
+
+PADDLE_FACTORY = "serve_app.engines.paddle:build"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One page's result with what it cost: seconds in the engine, peak resident bytes."""
+
+    result: PageResult
+    run_s: float
+    peak_bytes: int
+
+
+class EngineProcess:
+    """One engine. ``predict`` takes one page at a time; ``ModelManager`` sees to that."""
+
+    def __init__(
+        self,
+        model: str,
+        spec: Mapping[str, Any],
+        *,
+        factory: str = PADDLE_FACTORY,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._child = ChildProcess(factory, name=f"engine {model}", env=env)
+        self.model = model
+        self.pages = 0
+        self.exited = self._child.exited
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._child.alive
+
+    async def start(self, *, timeout_s: float) -> None:
+        """Spawn and load.
+
+        Raises:
+            EngineUnavailable (or WeightsError): the load failed or took too long; nothing is left.
+        """
+        try:
+            await self._child.start(self._spec, timeout_s=timeout_s)
+        except ChildHung:
+            raise EngineUnavailable(
+                f"loading {self.model} took longer than {timeout_s:g} s (load_timeout_s)"
+            ) from None
+        except (ChildCrashed, ChildGarbage) as error:
+            raise EngineUnavailable(f"loading {self.model} failed: {error.args[0]}") from None
+        except JobFailed as error:
+            raise EngineUnavailable(f"loading {self.model} failed: {error.args[1]}") from None
+
+    async def predict(
+        self, job: Mapping[str, Any], data: channel.Buffer, *, timeout_s: float
+    ) -> Prediction:
+        """Render and predict one page of the file ``data``.
+
+        Raises:
+            InvalidFile, LimitExceeded: the page cannot be rendered (the engine lives on).
+            PageFailed, EngineOutOfMemory: the pipeline raised (the engine lives on).
+            EngineCrashed, EngineHung, EngineProtocolError: the engine is gone.
+        """
+        process_memory.reset_peak(self.pid)
+        started = time.monotonic()
+        try:
+            payload = await self._child.run(job, [data], timeout_s=timeout_s)
+        except ChildCrashed as error:
+            raise EngineCrashed(f"the engine ended under the page: {error.args[0]}") from None
+        except ChildHung as error:
+            raise EngineHung(str(error.args[0])) from None
+        except ChildGarbage as error:
+            raise EngineProtocolError(str(error.args[0])) from None
+        except JobFailed as error:
+            kind = EngineOutOfMemory if error.args[0] == "memory" else PageFailed
+            raise kind(str(error.args[1])) from None
+        run_s = time.monotonic() - started
+        memory = process_memory.read(self.pid)
+        try:
+            result = decode_result(payload)
+        except ValueError as error:
+            self.kill()
+            raise EngineProtocolError(str(error)) from None
+        self.pages += 1
+        return Prediction(result, run_s, memory.peak_bytes if memory else 0)
+
+    def memory_bytes(self) -> int:
+        """Resident bytes now; 0 when the process is gone."""
+        memory = process_memory.read(self.pid) if self.alive else None
+        return memory.resident_bytes if memory else 0
+
+    async def trim(self) -> None:
+        """Ask for free heap pages back. Only between pages."""
+        await self._child.trim()
+
+    async def stop(self, *, grace_s: float = 2.0) -> int:
+        """Ask to exit, kill after ``grace_s``; the return code once the process is gone."""
+        return await self._child.stop(grace_s=grace_s)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._child.kill()

@@ -1,0 +1,249 @@
+"""The life of one model in one replica, as a state machine. Pure: no clock, no log, no await.
+
+A model has up to ``max_engines`` engines (loaded copies), each of which serves one lease at a
+time. Callers acquire a lease and give it back; between, they wait in order.
+
+    engine:  LOADING ──loaded──▶ READY ──stop──▶ UNLOADING ──stopped──▶ (gone)
+                │                  └───died───▶ (gone)
+                └──load_failed──▶ (gone; the model is FAILED if it was the only one)
+
+    model:   UNLOADED → LOADING → READY → UNLOADING → UNLOADED | FAILED(reason, until)
+
+What happens on a stimulus, in this order (``_plan``):
+  1. a free READY engine goes to the longest waiter, the most recently used engine first
+     (so that surplus copies grow idle);
+  2. no engine is READY or LOADING: wait for an UNLOADING one to be gone, then start one;
+  3. all are busy and the longest waiter has waited ``grow_after_s`` since a copy last became
+     ready: start one more, if there may be one;
+  4. otherwise ask to be woken when 3 would become true.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+EngineState = Literal["LOADING", "READY", "UNLOADING"]
+ModelState = Literal["UNLOADED", "LOADING", "READY", "UNLOADING", "FAILED"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Start and load an engine; answer with ``loaded`` or ``load_failed``."""
+
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    """Unload this idle engine; answer with ``stopped``."""
+
+    engine: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The lease has its engine."""
+
+    lease: str
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The lease cannot be had."""
+
+    lease: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Call ``tick`` at this time."""
+
+    at: float
+
+
+Action = StartEngine | StopEngine | Grant | Refuse | WakeAt
+
+
+@dataclass(slots=True)
+class _Engine:
+    state: EngineState
+    lease: str | None = None
+    free_since: float = 0.0
+
+
+class ModelLifecycle:
+    """See the module's docstring. Every method takes ``now`` (seconds) and returns actions."""
+
+    def __init__(
+        self,
+        *,
+        max_engines: int,
+        grow_after_s: float,
+        backoff_s: float = 1.0,
+        max_backoff_s: float = 60.0,
+    ) -> None:
+        self._max_engines, self._grow_after_s = max_engines, grow_after_s
+        self._first_backoff_s, self._max_backoff_s = backoff_s, max_backoff_s
+        self._engines: dict[int, _Engine] = {}
+        self._waiters: OrderedDict[str, float] = OrderedDict()
+        self._leases: dict[str, int] = {}
+        self._next_engine = 0
+        self._last_ready = 0.0
+        self._failures = 0
+        self._retry_at = 0.0
+        self.failure: str | None = None
+        #: Grows with every acquire: an order to unload that was given for an older one is stale.
+        self.generation = 0
+
+    # facts
+
+    @property
+    def state(self) -> ModelState:
+        """The model's state: that of its best engine."""
+        states = {engine.state for engine in self._engines.values()}
+        for state in ("READY", "LOADING", "UNLOADING"):
+            if state in states:
+                return state  # type: ignore[return-value]
+        return "FAILED" if self.failure else "UNLOADED"
+
+    @property
+    def references(self) -> int:
+        """Leases held and waited for."""
+        return len(self._leases) + len(self._waiters)
+
+    @property
+    def waiting(self) -> int:
+        """Leases waited for."""
+        return len(self._waiters)
+
+    def engine_state(self, engine: int) -> EngineState | None:
+        """State of one engine; None if it is gone."""
+        found = self._engines.get(engine)
+        return found.state if found else None
+
+    # stimuli
+
+    def acquire(self, lease: str, now: float) -> list[Action]:
+        """A caller wants an engine. Answered by Grant or Refuse, now or later."""
+        self.generation += 1
+        if self.state == "FAILED" and now < self._retry_at:
+            return [Refuse(lease, f"{self.failure} (next try in {self._retry_at - now:.1f} s)")]
+        self._waiters[lease] = now
+        return self._plan(now)
+
+    def release(self, lease: str, now: float, *, retire: str | None = None) -> list[Action]:
+        """The caller is done, or gave up waiting. ``retire``: stop its engine, for this reason."""
+        self._waiters.pop(lease, None)
+        actions: list[Action] = []
+        number = self._leases.pop(lease, None)
+        engine = self._engines.get(number) if number is not None else None
+        if engine is not None and number is not None:
+            engine.lease, engine.free_since = None, now
+            if retire and engine.state == "READY":
+                engine.state = "UNLOADING"
+                actions.append(StopEngine(number, retire))
+        return actions + self._plan(now)
+
+    def loaded(self, number: int, now: float) -> list[Action]:
+        """The engine is ready."""
+        engine = self._engines[number]
+        engine.state, engine.free_since = "READY", now
+        self._last_ready = now
+        self._failures, self.failure = 0, None
+        return self._plan(now)
+
+    def load_failed(self, number: int, reason: str, now: float) -> list[Action]:
+        """The engine did not load. Without another one, all waiters fail with this cause."""
+        del self._engines[number]
+        self._failures += 1
+        backoff = min(self._first_backoff_s * 2 ** (self._failures - 1), self._max_backoff_s)
+        self._retry_at = now + backoff
+        if any(engine.state == "READY" for engine in self._engines.values()):
+            return self._plan(now)
+        self.failure = reason
+        refused: list[Action] = [Refuse(lease, reason) for lease in self._waiters]
+        self._waiters.clear()
+        return refused
+
+    def died(self, number: int, now: float) -> list[Action]:
+        """A READY engine's process ended by itself. Its lease holder finds out on its own."""
+        engine = self._engines.pop(number, None)
+        if engine is not None and engine.lease is not None:
+            self._leases.pop(engine.lease, None)
+        return self._plan(now)
+
+    def stopped(self, number: int, now: float) -> list[Action]:
+        """An UNLOADING engine is gone."""
+        self._engines.pop(number, None)
+        return self._plan(now)
+
+    def unload(self, now: float, reason: str, *, generation: int | None = None) -> list[Action]:
+        """Stop every engine that is READY and free; nothing while anybody holds or waits.
+
+        With ``generation``, only if nobody acquired since the order was given.
+        """
+        if self.references or (generation is not None and generation != self.generation):
+            return []
+        return self._stop_free(now, 0.0, reason)
+
+    def expire(self, now: float, idle_timeout_s: float) -> list[Action]:
+        """Stop the engines that nobody used for ``idle_timeout_s`` (−1: never)."""
+        if idle_timeout_s < 0:
+            return []
+        return self._stop_free(now, idle_timeout_s, "idle")
+
+    def next_expiry(self, idle_timeout_s: float) -> float | None:
+        """When ``expire`` has something to do next, if nothing else happens."""
+        free = [e.free_since for e in self._engines.values() if self._is_free(e)]
+        return min(free) + idle_timeout_s if free and idle_timeout_s >= 0 else None
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed."""
+        return self._plan(now)
+
+    # decisions
+
+    def _plan(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        while self._waiters and (number := self._free_engine()) is not None:  # 1
+            lease, _ = self._waiters.popitem(last=False)
+            self._engines[number].lease = lease
+            self._leases[lease] = number
+            actions.append(Grant(lease, number))
+        if not self._waiters:
+            return actions
+        states = [engine.state for engine in self._engines.values()]
+        if "READY" not in states and "LOADING" not in states:  # 2
+            if "UNLOADING" not in states:
+                actions.append(self._start())
+        elif "LOADING" not in states and len(states) < self._max_engines:
+            grow_at = max(next(iter(self._waiters.values())), self._last_ready) + self._grow_after_s
+            grow_at = max(grow_at, self._retry_at)
+            actions.append(self._start() if now >= grow_at else WakeAt(grow_at))  # 3, 4
+        return actions
+
+    def _start(self) -> StartEngine:
+        self._next_engine += 1
+        self._engines[self._next_engine] = _Engine("LOADING")
+        return StartEngine(self._next_engine)
+
+    def _free_engine(self) -> int | None:
+        free = [(e.free_since, n) for n, e in self._engines.items() if self._is_free(e)]
+        return max(free)[1] if free else None
+
+    def _stop_free(self, now: float, idle_s: float, reason: str) -> list[Action]:
+        actions: list[Action] = []
+        for number, engine in self._engines.items():
+            if self._is_free(engine) and now - engine.free_since >= idle_s:
+                engine.state = "UNLOADING"
+                actions.append(StopEngine(number, reason))
+        return actions
+
+    @staticmethod
+    def _is_free(engine: _Engine) -> bool:
+        return engine.state == "READY" and engine.lease is None

@@ -1,0 +1,203 @@
+"""OCRService with fake engines: leases, growth, crashes and cancels. No Ray, no Paddle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.document import PageResult, PredictOptions
+from serve_app.errors import (
+    DeadlineExceeded,
+    EngineCrashed,
+    EngineHung,
+    PageFailed,
+    QueueFull,
+    ReplicaUnavailable,
+    UnknownModel,
+)
+from serve_app.settings import AppSettings
+from serve_app.testing_engine import FACTORY
+
+pytestmark = pytest.mark.integration
+
+
+@contextlib.asynccontextmanager
+async def service(pool: dict[str, Any] | None = None, **model: Any) -> AsyncIterator[OCRService]:
+    args = {
+        "models": {"ocr": {"pipeline": "OCR", **model}},
+        "pools": {"cpu": {"device": "cpu", **(pool or {})}},
+        "log_level": "ERROR",
+    }
+    replica = OCRService("cpu", AppSettings.model_validate(args), factory=FACTORY)
+    try:
+        yield replica
+    finally:
+        await replica.close()
+        assert psutil.Process().children() == []
+
+
+async def page(replica: OCRService, deadline_s: float = 30, **command: Any) -> PageResult:
+    file = np.frombuffer(json.dumps(command).encode(), np.uint8)
+    job = PageJob("ocr", "png", 0, PredictOptions())
+    return await replica.predict_page(file, job, deadline_s)
+
+
+async def status(replica: OCRService) -> dict[str, Any]:
+    return (await replica.models())["models"]["ocr"]  # type: ignore[no-any-return]
+
+
+async def test_a_fresh_replica_holds_no_engine() -> None:
+    async with service() as replica:
+        assert (await status(replica))["state"] == "UNLOADED"
+        assert psutil.Process().children() == []
+
+
+async def test_twenty_concurrent_first_requests_load_once_and_share_the_engine() -> None:
+    async with service() as replica:
+        results = await asyncio.gather(*(page(replica) for _ in range(20)))
+        assert len({result.text[0] for result in results}) == 1
+        facts = await status(replica)
+        assert facts["loads"] == 1
+        assert [e["pid"] for e in facts["engines"]] == [int(results[0].text[0])]
+        assert facts["references"] == 0
+
+
+async def test_a_second_engine_starts_under_load_only() -> None:
+    async with service(max_concurrent_predictions=2, grow_after_s=0.2) as replica:
+        await asyncio.gather(*(page(replica) for _ in range(5)))
+        assert (await status(replica))["loads"] == 1
+        pids = await asyncio.gather(*(page(replica, sleep_s=0.5) for _ in range(8)))
+        assert len({result.text[0] for result in pids}) == 2
+
+
+async def test_a_killed_engine_costs_the_page_one_retry() -> None:
+    async with service() as replica:
+        (first,) = (await page(replica)).text
+        running = asyncio.create_task(page(replica, sleep_s=1))
+        await asyncio.sleep(0.3)
+        os.kill(int(first), signal.SIGKILL)
+        assert (await running).text != (first,)
+        assert (await status(replica))["loads"] == 2
+
+
+async def test_a_page_that_crashes_two_engines_is_a_typed_error() -> None:
+    async with service() as replica:
+        with pytest.raises(EngineCrashed):
+            await page(replica, crash=signal.SIGSEGV)
+        assert (await page(replica)).text
+        assert (await status(replica))["references"] == 0
+
+
+async def test_a_failed_page_leaves_the_engine_in_place() -> None:
+    async with service() as replica:
+        (first,) = (await page(replica)).text
+        with pytest.raises(PageFailed, match="boom"):
+            await page(replica, **{"raise": "boom"})
+        assert (await page(replica)).text == (first,)
+
+
+async def test_an_engine_that_ran_out_of_memory_is_replaced() -> None:
+    async with service() as replica:
+        (first,) = (await page(replica)).text
+        with pytest.raises(PageFailed):
+            await page(replica, memory_error=True)
+        assert (await page(replica)).text != (first,)
+
+
+async def test_a_page_over_its_own_deadline_is_ended() -> None:
+    async with service(predict_timeout_s=0.3) as replica:
+        await page(replica)
+        with pytest.raises(EngineHung):
+            await page(replica, sleep_s=30)
+
+
+async def test_a_page_over_the_requests_deadline_is_ended() -> None:
+    async with service() as replica:
+        await page(replica)
+        with pytest.raises(DeadlineExceeded):
+            await page(replica, deadline_s=0.3, sleep_s=30)
+
+
+async def test_a_page_that_waits_past_its_deadline_is_refused_and_never_runs() -> None:
+    async with service() as replica:
+        await page(replica)
+        running = asyncio.create_task(page(replica, sleep_s=1))
+        await asyncio.sleep(0.1)
+        with pytest.raises(DeadlineExceeded):
+            await page(replica, deadline_s=0.2)
+        await running
+        facts = await status(replica)
+        assert facts["engines"][0]["pages"] == 2
+
+
+async def test_a_waiting_page_whose_caller_left_never_runs() -> None:
+    async with service() as replica:
+        await page(replica)
+        running = asyncio.create_task(page(replica, sleep_s=0.5))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(page(replica))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await running
+        await page(replica)
+        facts = await status(replica)
+        assert facts["engines"][0]["pages"] == 3  # first, running, last
+        assert facts["references"] == 0
+
+
+async def test_a_running_page_whose_caller_left_keeps_its_engine_to_itself() -> None:
+    async with service() as replica:
+        (first,) = (await page(replica)).text
+        running = asyncio.create_task(page(replica, sleep_s=0.5))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert (await status(replica))["references"] == 1
+        assert (await page(replica)).text == (first,)
+
+
+async def test_beyond_the_bounded_queue_a_page_is_refused_at_once() -> None:
+    async with service(pool={"max_queued_pages": 3}) as replica:
+        pages = [asyncio.create_task(page(replica, sleep_s=0.2)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull, match="max_queued_pages"):
+            await page(replica)
+        await asyncio.gather(*pages)
+        await page(replica)
+
+
+async def test_an_idle_engine_is_unloaded_and_the_next_page_loads_again() -> None:
+    async with service(idle_timeout_s=0.3) as replica:
+        (first,) = (await page(replica)).text
+        for _ in range(100):
+            if not psutil.pid_exists(int(first)):
+                break
+            await asyncio.sleep(0.05)
+        assert not psutil.pid_exists(int(first))
+        assert (await status(replica))["state"] == "UNLOADED"
+        assert (await page(replica)).text != (first,)
+
+
+async def test_an_unknown_model_is_a_typed_error() -> None:
+    async with service() as replica:
+        job = PageJob("latin", "png", 0, PredictOptions())
+        with pytest.raises(UnknownModel, match="declared: ocr"):
+            await replica.predict_page(np.zeros(1, np.uint8), job, 1)
+
+
+async def test_a_closed_replica_takes_no_pages() -> None:
+    async with service() as replica:
+        await page(replica)
+        await replica.close()
+        with pytest.raises(ReplicaUnavailable):
+            await page(replica)

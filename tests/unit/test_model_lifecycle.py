@@ -1,0 +1,301 @@
+"""The life of a model: named cases first, then ten thousand random ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serve_app.policy.model_lifecycle import (
+    Action,
+    Grant,
+    ModelLifecycle,
+    Refuse,
+    StartEngine,
+    StopEngine,
+    WakeAt,
+)
+
+
+def model(max_engines: int = 1, grow_after_s: float = 1.0) -> ModelLifecycle:
+    return ModelLifecycle(max_engines=max_engines, grow_after_s=grow_after_s)
+
+
+def ready(max_engines: int = 1) -> ModelLifecycle:
+    """A model with one loaded, free engine."""
+    life = model(max_engines)
+    life.acquire("first", 0)
+    life.loaded(1, 0)
+    life.release("first", 0)
+    return life
+
+
+def test_the_first_acquire_starts_an_engine() -> None:
+    life = model()
+    assert life.acquire("a", 0) == [StartEngine(1)]
+    assert life.state == "LOADING"
+    assert life.references == 1
+
+
+def test_concurrent_acquires_share_one_load() -> None:
+    life = model()
+    life.acquire("a", 0)
+    assert all(life.acquire(f"b{i}", 0) == [] for i in range(19))
+    assert life.loaded(1, 5) == [Grant("a", 1)]
+    assert life.references == 20
+
+
+def test_waiters_are_served_in_order() -> None:
+    life = model()
+    for lease in "abc":
+        life.acquire(lease, 0)
+    assert life.loaded(1, 1) == [Grant("a", 1)]
+    assert life.release("a", 2) == [Grant("b", 1)]
+    assert life.release("b", 3) == [Grant("c", 1)]
+
+
+def test_a_waiter_that_gives_up_is_forgotten() -> None:
+    life = model()
+    life.acquire("a", 0)
+    life.acquire("b", 0)
+    assert life.release("a", 1) == []
+    assert life.loaded(1, 2) == [Grant("b", 1)]
+
+
+def test_a_load_that_nobody_waits_for_any_more_stays_ready() -> None:
+    life = model()
+    life.acquire("a", 0)
+    life.release("a", 1)
+    assert life.loaded(1, 2) == []
+    assert (life.state, life.references) == ("READY", 0)
+
+
+def test_a_failed_load_fails_all_waiters_with_the_cause() -> None:
+    life = model()
+    life.acquire("a", 0)
+    life.acquire("b", 0)
+    assert life.load_failed(1, "no weights", 1) == [
+        Refuse("a", "no weights"),
+        Refuse("b", "no weights"),
+    ]
+    assert (life.state, life.references) == ("FAILED", 0)
+
+
+def test_after_a_failed_load_the_model_backs_off_and_then_tries_again() -> None:
+    life = model()
+    life.acquire("a", 0)
+    life.load_failed(1, "no weights", 10)
+    (refused,) = life.acquire("b", 10.5)
+    assert isinstance(refused, Refuse)
+    assert "no weights" in refused.reason
+    assert life.acquire("c", 11.1) == [StartEngine(2)]
+
+
+def test_the_back_off_doubles_and_a_success_resets_it() -> None:
+    life = model()
+    life.acquire("a", 0)
+    life.load_failed(1, "x", 0)
+    life.acquire("b", 1)
+    life.load_failed(2, "x", 1)
+    assert isinstance(life.acquire("c", 2.5)[0], Refuse)
+    assert life.acquire("d", 3) == [StartEngine(3)]
+    life.loaded(3, 4)
+    assert life.failure is None
+
+
+def test_a_second_engine_starts_only_after_a_wait() -> None:
+    life = ready(max_engines=2)
+    life.acquire("a", 10)
+    assert life.acquire("b", 10) == [WakeAt(11)]
+    assert life.tick(10.5) == [WakeAt(11)]
+    assert life.tick(11) == [StartEngine(2)]
+    assert life.tick(12) == []
+
+
+def test_the_wait_for_a_second_engine_counts_from_the_end_of_the_first_load() -> None:
+    life = model(max_engines=2)
+    life.acquire("a", 0)
+    life.acquire("b", 0)
+    assert life.loaded(1, 8) == [Grant("a", 1), WakeAt(9)]
+
+
+def test_never_more_engines_than_allowed() -> None:
+    life = ready(max_engines=1)
+    life.acquire("a", 10)
+    assert life.acquire("b", 10) == []
+    assert life.tick(1000) == []
+
+
+def test_acquire_during_unload_waits_and_reloads() -> None:
+    life = ready()
+    assert life.unload(5, "idle") == [StopEngine(1, "idle")]
+    assert life.acquire("a", 6) == []
+    assert life.stopped(1, 7) == [StartEngine(2)]
+
+
+def test_no_unload_while_a_lease_is_held_or_waited_for() -> None:
+    life = ready()
+    life.acquire("a", 1)
+    assert life.unload(2, "operator") == []
+    assert life.expire(1000, 0) == []
+
+
+def test_an_order_to_unload_that_is_older_than_the_last_use_is_ignored() -> None:
+    life = ready()
+    stale = life.generation
+    life.acquire("a", 1)
+    life.release("a", 2)
+    assert life.unload(3, "idle", generation=stale) == []
+    assert life.unload(3, "idle", generation=life.generation) == [StopEngine(1, "idle")]
+
+
+def test_an_idle_engine_expires_at_its_time_and_not_before() -> None:
+    life = ready()
+    assert life.next_expiry(300) == 300
+    assert life.expire(299, 300) == []
+    assert life.expire(300, 300) == [StopEngine(1, "idle")]
+
+
+def test_with_timeout_minus_one_nothing_expires() -> None:
+    life = ready()
+    assert life.next_expiry(-1) is None
+    assert life.expire(1e9, -1) == []
+
+
+def test_a_surplus_engine_expires_alone() -> None:
+    life = ready(max_engines=2)
+    life.acquire("a", 10)
+    life.acquire("b", 10)
+    life.tick(11)
+    life.loaded(2, 12)
+    life.release("b", 13)
+    life.release("a", 20)
+    # Light load from now on: the engine that was used last is used again.
+    assert life.acquire("c", 100) == [Grant("c", 1)]
+    life.release("c", 101)
+    assert life.expire(320, 300) == [StopEngine(2, "idle")]
+    assert life.state == "READY"
+
+
+def test_an_engine_that_dies_is_replaced_for_those_who_wait() -> None:
+    life = ready()
+    life.acquire("a", 1)
+    life.acquire("b", 1)
+    assert life.died(1, 2) == [StartEngine(2)]
+    assert life.release("a", 2) == []
+    assert life.loaded(2, 3) == [Grant("b", 2)]
+
+
+def test_a_retired_engine_is_stopped_and_replaced() -> None:
+    life = ready()
+    life.acquire("a", 1)
+    life.acquire("b", 1)
+    assert life.release("a", 2, retire="drift") == [StopEngine(1, "drift")]
+    assert life.stopped(1, 3) == [StartEngine(2)]
+
+
+STIMULI = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 5), st.floats(0, 2)), min_size=5, max_size=60
+)
+
+
+@dataclasses.dataclass
+class World:
+    """What a correct shell knows; checks every action against it."""
+
+    life: ModelLifecycle
+    max_engines: int
+    loading: set[int] = dataclasses.field(default_factory=set)
+    ready: set[int] = dataclasses.field(default_factory=set)
+    stopping: set[int] = dataclasses.field(default_factory=set)
+    held: dict[str, int] = dataclasses.field(default_factory=dict)
+    waiting: list[str] = dataclasses.field(default_factory=list)
+    woken: bool = False
+
+    def apply(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case StartEngine(engine):
+                    self.loading.add(engine)
+                    assert len(self.loading | self.ready | self.stopping) <= self.max_engines
+                case StopEngine(engine, _):
+                    assert engine in self.ready, "stopped an engine that is not ready"
+                    assert engine not in self.held.values(), "unload with a lease held"
+                    self.ready.remove(engine)
+                    self.stopping.add(engine)
+                case Grant(lease, engine):
+                    assert lease == self.waiting.pop(0), "waiters are served in order"
+                    assert engine in self.ready
+                    assert engine not in self.held.values(), "two pages on one engine"
+                    self.held[lease] = engine
+                case Refuse(lease, _):
+                    self.waiting.remove(lease)
+                case WakeAt():
+                    self.woken = True
+        assert self.life.references == len(self.held) + len(self.waiting) >= 0
+
+    def somebody_will_serve(self) -> bool:
+        """Whether every waiter will be answered if all that is under way comes to an end."""
+        return not self.waiting or bool(self.loading or self.stopping or self.held)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STIMULI, st.integers(1, 3))
+def test_no_order_of_events_breaks_a_promise(
+    stimuli: list[tuple[int, int, float]], max_engines: int
+) -> None:
+    """Hypothesis looks for, and shrinks, a short story that breaks something."""
+    play(stimuli, max_engines)
+
+
+def test_ten_thousand_random_orders_break_no_promise() -> None:
+    """Plain random stories: many more in the same time."""
+    for seed in range(10_000):
+        chance = random.Random(seed)
+        stimuli = [
+            (chance.randrange(9), chance.randrange(6), 2 * chance.random())
+            for _ in range(chance.randrange(5, 40))
+        ]
+        play(stimuli, max_engines=seed % 3 + 1)
+
+
+def play(stimuli: list[tuple[int, int, float]], max_engines: int) -> None:
+    """No unload with a lease held, no lost waiter, never two pages on one engine."""
+    world = World(model(max_engines), max_engines)
+    life, now = world.life, 0.0
+    for kind, choice, passed in stimuli:
+        now += passed
+        match kind:
+            case 0 | 1 | 2:
+                lease = f"lease{now}-{life.generation}"
+                world.waiting.append(lease)
+                world.apply(life.acquire(lease, now))
+            case 3 if world.loading:
+                engine = sorted(world.loading)[choice % len(world.loading)]
+                world.loading.remove(engine)
+                if choice == 5:
+                    world.apply(life.load_failed(engine, "no", now))
+                else:
+                    world.ready.add(engine)
+                    world.apply(life.loaded(engine, now))
+            case 4 if world.held:
+                lease = sorted(world.held)[choice % len(world.held)]
+                del world.held[lease]
+                world.apply(life.release(lease, now, retire="drift" if choice == 5 else None))
+            case 5 if world.waiting:
+                lease = world.waiting.pop(choice % len(world.waiting))
+                world.apply(life.release(lease, now))
+            case 6 if world.stopping:
+                engine = world.stopping.pop()
+                world.apply(life.stopped(engine, now))
+            case 7 if world.ready:
+                engine = sorted(world.ready)[choice % len(world.ready)]
+                world.ready.remove(engine)
+                for lease in [lease for lease, held in world.held.items() if held == engine]:
+                    del world.held[lease]
+                world.apply(life.died(engine, now))
+            case 8:
+                world.apply(life.expire(now, 1.0) + life.tick(now))
+        assert world.somebody_will_serve(), "a waiter is lost"
