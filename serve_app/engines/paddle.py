@@ -5,8 +5,10 @@ Runs in engine processes only (``host.py`` calls ``build``). Single-threaded, as
 
 from __future__ import annotations
 
+import functools
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.render import render_page
 from serve_app.engines import weights
 from serve_app.engines.codec import encode_result
+from serve_app.engines.font import builtin_font_path
+from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.pipeline_config import (
     Weights,
     build_config,
@@ -26,7 +30,7 @@ from serve_app.engines.pipeline_config import (
     resolve_runtime,
 )
 from serve_app.engines.result_json import dump_pruned
-from serve_app.errors import EngineUnavailable, PageFailed
+from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
 
 # PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
@@ -60,6 +64,7 @@ class PaddleEngine:
         *,
         device: Any,
     ) -> None:
+        os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", builtin_font_path())
         from paddlex import create_pipeline
         from paddlex.inference import load_pipeline_config
 
@@ -71,6 +76,7 @@ class PaddleEngine:
         config = build_config(settings, defaults, _finder(settings.weights), runtime)
         self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
         _assert_providers(self._pipeline)
+        classify_content_only(self._pipeline)
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Render and predict page ``job["index"]`` of the file ``data``."""
@@ -116,7 +122,7 @@ def _text(result: Any) -> tuple[str, ...]:
 
 
 def _markdown(result: Any, options: PredictOptions) -> Markdown | None:
-    if not hasattr(result, "_to_markdown"):
+    if "parsing_res_list" not in result:
         return None
     page = result._to_markdown(
         pretty=options.prettify_markdown, show_formula_number=options.show_formula_number
@@ -158,20 +164,27 @@ def _jpeg(image: Any) -> bytes:
     return data.tobytes()
 
 
-def _finder(settings: WeightsSettings) -> Any:
-    if settings.source == "hub":
-        return lambda name: Weights(None, "paddle")
+def _finder(settings: WeightsSettings) -> Callable[[str], Weights]:
+    """How to find the weights of a PaddleX model, by its name."""
+    match settings.source:
+        case "hub":
+            return lambda name: Weights(None, "paddle")
+        case "bundled":
+            return lambda name: Weights(
+                weights.model_dir(name, settings.cache_dir),
+                "onnx" if weights.bundled_engine(name) == "onnxruntime" else "paddle",
+                weights.bundled_engine_config(name),
+            )
+        case "directory":
+            assert settings.directory is not None, "checked by WeightsSettings"
+            return functools.partial(_in_directory, settings.directory)
 
-    def find(name: str) -> Weights:
-        if settings.directory is not None:
-            folder = settings.directory / name
-        else:
-            folder = weights.model_dir(name, settings.cache_dir)
-        if not folder.is_dir():
-            raise weights.WeightsError(f"no folder {folder} for {name} (weights.directory)")
-        return Weights(folder, "onnx" if (folder / "inference.onnx").is_file() else "paddle")
 
-    return find
+def _in_directory(directory: Path, name: str) -> Weights:
+    folder = directory / name
+    if not folder.is_dir():
+        raise WeightsError(f"no folder {folder} for {name} (weights.directory)")
+    return Weights(folder, "onnx" if (folder / "inference.onnx").is_file() else "paddle")
 
 
 def _paddle_device(device: str) -> str:

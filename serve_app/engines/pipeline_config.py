@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,10 +60,14 @@ BUNDLED_TABLE_OPTIONS: Mapping[str, bool] = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where one module's weights lie and in which format; None: PaddleX finds them itself."""
+    """Where one module's weights lie and in which format; None: PaddleX finds them itself.
+
+    ``engine_config``: what the engine must be told to run these weights, whatever the settings.
+    """
 
     directory: Path | None
     format: WeightsFormat
+    engine_config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def loaded_stages(settings: ModelSettings, defaults: Mapping[str, Any]) -> frozenset[StageName]:
@@ -100,7 +104,7 @@ def build_config(
         weights = find_weights(node["model_name"])
         if weights.directory is not None:
             node["model_dir"] = str(weights.directory)
-        node.update(runtime.module_engine(weights.format, node["model_name"]))
+        node.update(runtime.module_engine(weights))
         if module == "TextRecognition":
             node["batch_size"] = settings.engine.rec_batch_size
         if module == "LayoutDetection" and node["model_name"] == "PicoDet_layout_1x":
@@ -122,20 +126,18 @@ class Runtime:
     precision: Literal["bf16", "f32"]
     threads: int
 
-    def module_engine(self, weights_format: WeightsFormat, model_name: str) -> dict[str, Any]:
+    def module_engine(self, weights: Weights) -> dict[str, Any]:
         """The keys ``engine`` and ``engine_config`` of one module."""
-        if weights_format == "onnx" and self.provider != "paddle":
-            return {"engine": "onnxruntime", "engine_config": self._onnx_config(model_name)}
-        if self.device == "gpu":
-            return {"engine": "paddle_static", "engine_config": {"run_mode": "paddle"}}
-        return {"engine": "paddle_static", "engine_config": {"cpu_threads": self.threads}}
+        if weights.format == "onnx" and self.provider != "paddle":
+            return {"engine": "onnxruntime", "engine_config": self._onnx_config()}
+        own = {"run_mode": "paddle"} if self.device == "gpu" else {"cpu_threads": self.threads}
+        return {"engine": "paddle_static", "engine_config": {**own, **weights.engine_config}}
 
-    def _onnx_config(self, model_name: str) -> dict[str, Any]:
+    def _onnx_config(self) -> dict[str, Any]:
         if self.provider == "cuda":
             providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
             return {"providers": providers, "provider_options": [{"device_id": 0}, {}]}
-        # OpenVINO takes no graph without weights, which the constant ones are.
-        if self.provider == "cpu" or model_name in CONSTANT_MODELS:
+        if self.provider == "cpu":
             threads = self.threads
             return {"providers": ["CPUExecutionProvider"], "intra_op_num_threads": threads}
         return {
@@ -153,15 +155,6 @@ class Runtime:
             # Several engine processes would all pin themselves to the same first cores.
             "ENABLE_CPU_PINNING": "NO",
         }
-
-
-CONSTANT_MODELS = frozenset(
-    {
-        "PP-LCNet_x1_0_table_cls",
-        "RT-DETR-L_wired_table_cell_det",
-        "RT-DETR-L_wireless_table_cell_det",
-    }
-)
 
 
 def resolve_runtime(
@@ -285,7 +278,7 @@ def _stages_of(defaults: Mapping[str, Any]) -> frozenset[StageName]:
 
 def _set_picodet_layout(node: dict[str, Any]) -> None:
     """PaddleX's defaults are per class of another model; this one has ten classes of its own."""
-    node["threshold"] = 0.4
+    node["threshold"] = 0.5  # below it, one box may carry two labels (the NMS is per class)
     node["layout_nms"] = True
     node["layout_unclip_ratio"] = [1.0, 1.0]
     node["layout_merge_bboxes_mode"] = "large"
