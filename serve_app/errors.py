@@ -12,8 +12,10 @@
     │       ├── TooManyPages         422 too_many_pages
     │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
     ├── RequestTooLarge              413 request_too_large     bytes of the request
+    ├── PageTooLargeForBudget        413 page_too_large_for_budget   could never fit, whatever waits
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
     │   ├── QueueFull                503 queue_full
+    │   ├── MemoryPressure           503 memory_pressure       no room now, by level or by budget
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   └── WeightsError         503 weights_unavailable
     │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
@@ -123,6 +125,16 @@ class RequestTooLarge(LimitExceeded):
     status = 413
 
 
+class PageTooLargeForBudget(LimitExceeded):
+    """The page's estimate is above the whole budget of a worker: waiting would not help.
+
+    Args: what, estimated bytes, budget in bytes, the configuration key of the budget.
+    """
+
+    code = "page_too_large_for_budget"
+    status = 413
+
+
 class CapacityError(OcrServeError):
     """We cannot take this work now; the client may retry after ``retry_after_s``."""
 
@@ -135,6 +147,19 @@ class QueueFull(CapacityError):
     """The pool's bounded queue is full."""
 
     code = "queue_full"
+
+
+class MemoryPressure(CapacityError):
+    """There is no memory for this page now. Args: message, seconds after which to try again."""
+
+    code = "memory_pressure"
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class EngineUnavailable(CapacityError):

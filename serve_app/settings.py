@@ -131,6 +131,9 @@ class PoolSettings(Strict):
     memory_bytes: PositiveInt = Field(
         4 * 2**30, description="Memory that Ray reserves per replica, and the replica's budget."
     )
+    queue_timeout_s: PositiveFloat = Field(
+        300.0, description="Longest wait of a page for memory or an engine; then 503."
+    )
     max_queued_pages: PositiveInt = Field(
         256, description="Pages waiting or running per replica; beyond them the answer is 503."
     )
@@ -140,6 +143,36 @@ class PoolSettings(Strict):
         if (self.device == "gpu") != (self.num_gpus > 0):
             raise ValueError("num_gpus must be above 0 for device: gpu, and 0 for device: cpu")
         return self
+
+
+class PressureSettings(Strict):
+    """When a memory domain (a GPU, or a node's RAM) is how full, and how often that is read.
+
+    Fractions of the whole device, used by anybody.
+    """
+
+    warning: float = Field(0.80, gt=0, lt=1, description="No preloads; batch work waits.")
+    critical: float = Field(0.95, gt=0, lt=1, description="New work falls back or is refused.")
+    emergency: float = Field(0.98, gt=0, le=1, description="All that is idle is unloaded.")
+    hysteresis: float = Field(
+        0.02, ge=0, lt=0.2, description="A level ends this far below where it began."
+    )
+    sample_interval_s: PositiveFloat = Field(0.5, description="Between two readings.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PressureSettings:
+        if not self.warning < self.critical < self.emergency:
+            raise ValueError("warning, critical and emergency must rise in this order")
+        return self
+
+
+class RecycleSettings(Strict):
+    """When an engine is replaced after its page, at most one at a time per replica."""
+
+    drift_bytes: PositiveInt = Field(
+        2**30, description="Memory above its baseline (after its first page)."
+    )
+    max_pages: PositiveInt = Field(5000, description="Pages served.")
 
 
 class GatewaySettings(Strict):
@@ -207,6 +240,8 @@ class AppSettings(Strict):
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     paddlex: PaddlexSettings = PaddlexSettings()
+    pressure: PressureSettings = PressureSettings()
+    recycle: RecycleSettings = RecycleSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

@@ -1,0 +1,204 @@
+"""What replicas tell the singletons, and what they hear back. Frozen, picklable, no behaviour.
+
+Times are ages in seconds ("idle for"), never clock readings: clocks differ between machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+DeviceKind = Literal["cpu", "gpu"]
+Priority = Literal["interactive", "batch"]
+Level = Literal["normal", "warning", "critical", "emergency"]
+Outcome = Literal["success", "failed", "cancelled", "rejected"]
+
+LEVELS: tuple[Level, ...] = ("normal", "warning", "critical", "emergency")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainReading:
+    """One memory domain, read at one moment.
+
+    Attributes:
+        domain: "gpu:<uuid>" or "ram:<node id>".
+        kind: which of the two.
+        total_bytes: size of the domain (RAM: the cgroup's limit if there is one).
+        used_bytes: used by anybody on the device.
+        ours_bytes: the part of it that the reporting replica's engines hold.
+    """
+
+    domain: str
+    kind: Literal["gpu", "ram"]
+    total_bytes: int
+    used_bytes: int
+    ours_bytes: int = 0
+
+    @property
+    def used_fraction(self) -> float:
+        """0.0 to 1.0."""
+        return self.used_bytes / self.total_bytes if self.total_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """One engine process.
+
+    Attributes:
+        engine: number within its model and replica.
+        memory_bytes: resident bytes (GPU: device bytes) now.
+        baseline_bytes: the same after its first page; 0 before.
+    """
+
+    engine: int
+    pid: int
+    state: str
+    memory_bytes: int
+    baseline_bytes: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One model in one replica.
+
+    Attributes:
+        generation: grows with every use; a directive for an older one is stale.
+        references: leases held and waited for.
+        idle_s: seconds since the last use; None while in use or not loaded.
+    """
+
+    model: str
+    state: str
+    generation: int
+    references: int
+    waiting: int
+    idle_s: float | None
+    loads: int
+    engines: tuple[EngineFacts, ...] = ()
+    error: str | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all its engines."""
+        return sum(engine.memory_bytes for engine in self.engines)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """What one page (or one whole request) cost.
+
+    Attributes:
+        task_id, request_id: ids; a request's record has an empty ``page``.
+        page: 1-based; None for a whole request.
+        pixels: of the predicted page(s); 0 if unknown.
+        estimate_bytes: what admission reserved: the engine's expected peak.
+        peak_bytes: the engine's measured peak; 0 if nothing ran.
+        queue_s, load_s, run_s: where the time went.
+        fallback: answered by another pool than the first choice.
+        cold: had to load the model.
+        error: code of the error, if the outcome is not success.
+    """
+
+    task_id: str
+    request_id: str
+    model: str
+    pool: str
+    device: DeviceKind
+    page: int | None
+    pixels: int
+    estimate_bytes: int
+    peak_bytes: int
+    queue_s: float
+    load_s: float
+    run_s: float
+    outcome: Outcome
+    fallback: bool = False
+    cold: bool = False
+    error: str | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured / estimated; None if one of them is missing."""
+        return self.peak_bytes / self.estimate_bytes if self.peak_bytes and self.estimate_bytes else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """What a replica says once a second and on every change.
+
+    Attributes:
+        replica: Serve's replica id.
+        node: Ray's node id.
+        domains: every domain that this replica's engines use.
+        budget_bytes: what the replica may hold in its own device's domain.
+        reserved_bytes: of it, held by engines or promised to pages.
+        open_leases, open_tasks: the ledger's open entries.
+        running, queued: pages.
+        finished: records of tasks that ended since the last report that was answered.
+    """
+
+    replica: str
+    pool: str
+    node: str
+    device: DeviceKind
+    pid: int
+    domains: tuple[DomainReading, ...]
+    models: tuple[ModelFacts, ...]
+    budget_bytes: int
+    reserved_bytes: int
+    open_entries: int = 0
+    running: int = 0
+    queued: int = 0
+    finished: tuple[TaskRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Unload the model, if nobody used it since ``generation``.
+
+    ``force``: whatever the generation; still never with a reference.
+    """
+
+    model: str
+    generation: int
+    reason: str
+    order: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load one engine of the model if there is none."""
+
+    model: str
+    order: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Ask free engines to hand unused heap pages back."""
+
+
+Directive = Unload | Load | Trim
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatAnswer:
+    """What the registry answers to a report.
+
+    Attributes:
+        directives: to compare with the present and then to act on.
+        pinned: models that no timer and no eviction may unload.
+    """
+
+    directives: tuple[Directive, ...] = ()
+    pinned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PressureSnapshot:
+    """What the memory watch answers: the level of every domain it knows."""
+
+    levels: Mapping[str, Level] = field(default_factory=dict)
