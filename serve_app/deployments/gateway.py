@@ -22,7 +22,8 @@ class Gateway:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Called by Serve on the replica, after the constructor."""
-        return build_http_app(self._service, self._settings)
+        # Serve's proxy adds x-request-id to every answer itself.
+        return build_http_app(self._service, self._settings, request_id_header=False)
 
     async def __del__(self) -> None:
         await self._service.close()

@@ -115,6 +115,15 @@ class OCRService:
             "models": {name: manager.status() for name, manager in self._models.items()},
         }
 
+    def record_routing_stats(self) -> dict[str, Any]:
+        """What the request router (``router.py``) knows of this replica; asked for by Serve."""
+        facts = {name: manager.status() for name, manager in self._models.items()}
+        return {
+            "loaded": [name for name, model in facts.items() if model["state"] == "READY"],
+            "loading": [name for name, model in facts.items() if model["state"] == "LOADING"],
+            "pages": len(self._pages),
+        }
+
     async def close(self) -> None:
         """End all engines; called when the replica stops."""
         await asyncio.gather(*(manager.close() for manager in self._models.values()))

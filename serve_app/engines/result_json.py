@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 # PaddleX's server removes them (common.prune_result): they name files of the server.
@@ -12,8 +13,7 @@ _PRUNED = frozenset({"input_path", "page_index"})
 def dump_pruned(result: Any) -> bytes:
     """UTF-8 JSON of ``result`` without ``input_path`` and ``page_index`` at any depth.
 
-    Raises:
-        ValueError: the result holds NaN or infinity, which is not JSON.
+    NaN and infinity, which are not JSON, become null, as in PaddleX's answers.
     """
     pruned = _prune(result)
     return json.dumps(pruned, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -24,4 +24,6 @@ def _prune(value: Any) -> Any:
         return {key: _prune(item) for key, item in value.items() if key not in _PRUNED}
     if isinstance(value, list):
         return [_prune(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value

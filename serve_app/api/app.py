@@ -1,0 +1,58 @@
+"""build_http_app(service, settings): the HTTP edge, without Ray and without a pipeline.
+
+One class of routes per file; ``context.py`` is around all of them and ``errors.py`` writes every
+error. Bodies are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from serve_app.api.context import RequestContextMiddleware
+from serve_app.api.errors import error_response, handle_http_exception
+from serve_app.api.health import HealthRoutes
+from serve_app.api.models import ModelRoutes
+from serve_app.api.paddlex import PaddlexRoutes
+from serve_app.api.parse import ParseRoutes
+from serve_app.ports import DocumentService
+from serve_app.settings import AppSettings
+
+DESCRIPTION = (
+    "OCR and document parsing. `/ocr` and `/layout-parsing` speak the protocol of "
+    "`paddlex --serve`; `/v1/parse` takes a file and gives markdown."
+)
+
+
+def build_http_app(
+    service: DocumentService, settings: AppSettings, *, request_id_header: bool = True
+) -> FastAPI:
+    """The whole HTTP application.
+
+    Args:
+        service: everything behind the edge.
+        settings: limits, deadlines, declared models.
+        request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
+            proxy it must be False: the proxy adds the same header itself.
+    """
+    app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
+    app.include_router(ParseRoutes(service, settings).router())
+    app.include_router(PaddlexRoutes(service, settings).router())
+    app.include_router(ModelRoutes(service).router())
+    app.include_router(HealthRoutes(service).router())
+    app.add_exception_handler(HTTPException, handle_http_exception)
+    app.add_exception_handler(RequestValidationError, handle_http_exception)
+    app.add_middleware(
+        RequestContextMiddleware, on_error=error_response, request_id_header=request_id_header
+    )
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("ocr-serve")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"

@@ -1,0 +1,79 @@
+"""Work that ends when nobody waits for it any more: the client has gone, or time is up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from serve_app.api.context import DEADLINE_MESSAGE, Deadline
+from serve_app.errors import DeadlineExceeded
+
+T = TypeVar("T")
+
+
+async def while_connected(request: Request, deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end, or cancel it and wait until it has cleaned up.
+
+    The request's body must have been read: from here on the receive channel only tells of the
+    client's leaving. (Ray Serve also cancels the request then; a plain server does not.)
+
+    Raises:
+        ClientDisconnect: the client closed the connection.
+        DeadlineExceeded: the deadline passed before ``work`` was done.
+    """
+    return await _race(deadline, work, _disconnected(request))
+
+
+async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work``, e.g. reading a body from a slow client.
+
+    Raises:
+        DeadlineExceeded: the deadline passed first.
+    """
+    return await _race(deadline, work, _never())
+
+
+async def _race(
+    deadline: Deadline, work: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, None]
+) -> T:
+    task, watcher = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
+    try:
+        timeout_s = deadline.remaining_s()
+        await asyncio.wait((task, watcher), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if watcher.done():
+            raise ClientDisconnect
+        raise DeadlineExceeded(DEADLINE_MESSAGE)
+    finally:
+        task.cancel()
+        watcher.cancel()
+        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client has gone; never if the server cannot tell."""
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    except Exception:
+        await _never()
+
+
+@asynccontextmanager
+async def closing(results: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Close ``results`` at the end of the block if they can be closed, as a generator can."""
+    try:
+        yield results
+    finally:
+        aclose = getattr(results, "aclose", None)
+        if aclose is not None:
+            await aclose()

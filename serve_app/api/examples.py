@@ -1,0 +1,269 @@
+"""What /docs and /openapi.json say about each route: keyword arguments of ``add_api_route``.
+
+The handlers read the request themselves (limits, spooling), so FastAPI cannot derive this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from serve_app.api import schemas
+from serve_app.errors import RequestTooLarge
+
+# A PNG of 150 x 40 pixels that says "Hello 42".
+HELLO_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAJYAAAAoAQAAAAA0uj5KAAAArUlEQVR42u2SsQ3CMBBFnx0EHgKJBRgi4zAFWIgBGA"
+    "FGYIPQUSIGQCBRUkUpEoRtCifhkixAwVVfz/++76RTgX45zbD+rGHntMuKYKPcHYe99lo/jloU2EufgU3vD/ckVPhV"
+    "h3n82jqVCaYNQElomdMlOJVpSBuW+KgKvBV5BuDGW+RFp6Ea7HFY5Ig9XiQhXc0e069vXEZ9knl5cVla2MqZ56gJhH"
+    "s9n/rx+/sAmXQ06OifNK8AAAAASUVORK5CYII="
+)
+LOG_ID = "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"
+REQUEST_ID = "6f1c2a34-3c55-4d4c-9c1f-0d6d1f4c2a10"
+HELLO_LINE = {
+    "model_settings": {"use_doc_preprocessor": False, "use_textline_orientation": False},
+    "dt_polys": [[[9, 11], [123, 11], [123, 32], [9, 32]]],
+    "text_det_params": {
+        "limit_side_len": 64,
+        "limit_type": "min",
+        "thresh": 0.3,
+        "max_side_limit": 4000,
+        "box_thresh": 0.6,
+        "unclip_ratio": 1.5,
+    },
+    "text_type": "general",
+    "text_rec_score_thresh": 0.0,
+    "return_word_box": False,
+    "rec_texts": ["Hello 42"],
+    "rec_scores": [0.998],
+    "rec_polys": [[[9, 11], [123, 11], [123, 32], [9, 32]]],
+    "rec_boxes": [[9, 11, 123, 32]],
+}
+HELLO_BLOCK = {
+    "page_count": None,
+    "width": 150,
+    "height": 40,
+    "model_settings": {"use_table_recognition": True, "use_formula_recognition": False},
+    "parsing_res_list": [
+        {
+            "block_label": "text",
+            "block_content": "Hello 42",
+            "block_bbox": [9, 11, 123, 32],
+            "block_id": 0,
+            "block_order": 1,
+        }
+    ],
+    "overall_ocr_res": HELLO_LINE,
+}
+HELLO_DATA_INFO = {"width": 150, "height": 40, "type": "image"}
+TOO_LARGE = RequestTooLarge(
+    "The size of the request body in bytes", 70_000_000, 67_108_864, "limits.max_request_bytes"
+)
+CHART_NOTICE = "useChartRecognition was asked for, but this server has no model for charts"
+
+
+def json_example(example: object) -> dict[str, Any]:
+    """A response's or request's ``content`` with one example."""
+    return {"application/json": {"example": example}}
+
+
+def json_body(model: type[BaseModel], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """``openapi_extra`` of a route that reads a JSON body of ``model``."""
+    content = {"application/json": {"schema": model.model_json_schema(), "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _failed(description: str, status: int, message: str) -> dict[str, Any]:
+    body = {"logId": LOG_ID, "errorCode": status, "errorMsg": message}
+    return {
+        "model": schemas.NoResultResponse,
+        "description": description,
+        "content": json_example(body),
+    }
+
+
+PADDLEX_ERRORS: dict[int | str, dict[str, Any]] = {
+    413: _failed("The body is too big", 413, str(TOO_LARGE)),
+    422: _failed("A wrong field, an unreadable file, a limit", 422, "Invalid input file"),
+    500: _failed("Something unexpected", 500, "Internal server error"),
+    503: _failed("No capacity now; see Retry-After", 503, "The queue is full"),
+    504: _failed("The deadline passed", 504, "The request's deadline has passed"),
+}
+
+
+def _answer(model: type[BaseModel], result: dict[str, Any]) -> dict[str, Any]:
+    body = {"logId": LOG_ID, "result": result, "errorCode": 0, "errorMsg": "Success"}
+    return {"model": model, "description": "One element per page", "content": json_example(body)}
+
+
+HEALTH: dict[str, Any] = {
+    "operation_id": "checkHealth",
+    "summary": "Alive (PaddleX)",
+    "responses": {
+        200: {
+            "model": schemas.NoResultResponse,
+            "content": json_example({"logId": LOG_ID, "errorCode": 0, "errorMsg": "Healthy"}),
+        }
+    },
+}
+
+OCR: dict[str, Any] = {
+    "operation_id": "ocr",
+    "summary": "Lines of text (PaddleX)",
+    "openapi_extra": json_body(
+        schemas.OcrRequest,
+        {
+            "a picture": {"value": {"file": HELLO_PNG, "fileType": 1}},
+            "turned pages": {"value": {"file": HELLO_PNG, "useDocOrientationClassify": True}},
+        },
+    ),
+    "responses": {
+        200: _answer(
+            schemas.OcrResponse,
+            {"ocrResults": [{"prunedResult": HELLO_LINE}], "dataInfo": HELLO_DATA_INFO},
+        ),
+        **PADDLEX_ERRORS,
+    },
+}
+
+_HELLO_PAGE = {
+    "prunedResult": HELLO_BLOCK,
+    "markdown": {"text": "Hello 42", "isStart": True, "isEnd": True, "images": {}},
+}
+
+
+def _layout_parsing(operation_id: str, summary: str) -> dict[str, Any]:
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "openapi_extra": json_body(
+            schemas.LayoutParsingRequest,
+            {
+                "a picture": {"value": {"file": HELLO_PNG, "fileType": 1}},
+                "text only, and word": {
+                    "value": {
+                        "file": HELLO_PNG,
+                        "returnMarkdownImages": False,
+                        "outputFormats": ["docx"],
+                    }
+                },
+                "what is left out has a notice": {
+                    "value": {"file": HELLO_PNG, "useChartRecognition": True}
+                },
+            },
+        ),
+        "responses": {
+            200: _answer(
+                schemas.LayoutParsingResponse,
+                {
+                    "layoutParsingResults": [_HELLO_PAGE],
+                    "dataInfo": HELLO_DATA_INFO,
+                    "notices": [CHART_NOTICE],
+                },
+            ),
+            **PADDLEX_ERRORS,
+        },
+    }
+
+
+LAYOUT_PARSING = _layout_parsing("layoutParsing", "Layout as markdown and JSON (PaddleX)")
+PADDLEOCR = _layout_parsing("paddleocr", "Alias of /layout-parsing")
+
+
+def our_error(description: str, code: str, message: str, **details: object) -> dict[str, Any]:
+    """A documented error in our own envelope."""
+    error = {"code": code, "message": message, "request_id": REQUEST_ID, **details}
+    return {"description": description, "content": json_example({"error": error})}
+
+
+OUR_ERRORS: dict[int | str, dict[str, Any]] = {
+    413: our_error(
+        "The body is too big",
+        "request_too_large",
+        str(TOO_LARGE),
+        value=TOO_LARGE.value,
+        limit=TOO_LARGE.limit,
+        config_key=TOO_LARGE.config_key,
+    ),
+    422: our_error(
+        "A wrong parameter, an unreadable file, a limit",
+        "invalid_request",
+        "page ranges: there is no page 7, the document has 5 pages",
+    ),
+    503: our_error("No capacity now; see Retry-After", "queue_full", "The queue is full"),
+    504: our_error("The deadline passed", "deadline_exceeded", "The request's deadline has passed"),
+}
+
+MARKDOWN_EXAMPLE = "# Hello\n\nHello 42\n"
+
+
+def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """POST /v1/parse, with its query parameters."""
+    file = {"type": "string", "format": "binary"}
+    form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "application/octet-stream": {"schema": file},
+    }
+    page = {"page": 1, "width": 150, "height": 40, "text": ["Hello 42"]}
+    document = {
+        "document": {"type": "image", "pages": 1},
+        "pages": [{**page, "markdown": "Hello 42", "result": HELLO_BLOCK}],
+        "notices": [],
+    }
+    answers = {
+        "text/markdown": {"example": MARKDOWN_EXAMPLE},
+        "text/plain": {"example": "Hello 42\n"},
+        "application/json": {"example": document},
+    }
+    return {
+        "operation_id": "parse",
+        "summary": "A document as markdown, JSON or text",
+        "description": "`curl -F file=@paper.pdf 'http://localhost:8000/v1/parse?pages=1-3'`, or "
+        "`curl --data-binary @paper.pdf http://localhost:8000/v1/parse`. Parameters may also be "
+        "fields of the form; the query wins.",
+        "openapi_extra": {
+            "parameters": list(parameters),
+            "requestBody": {"required": True, "content": content},
+        },
+        "responses": {200: {"description": "The document", "content": answers}, **OUR_ERRORS},
+    }
+
+
+LIVEZ: dict[str, Any] = {
+    "operation_id": "livez",
+    "summary": "The process lives",
+    "responses": {200: {"content": json_example({"status": "alive"})}},
+}
+
+_POOLS_READY = {"cpu": {"ready": True, "replicas": 1}}
+_POOLS_NOT_READY = {"cpu": {"ready": False, "replicas": 0}}
+
+READYZ: dict[str, Any] = {
+    "operation_id": "readyz",
+    "summary": "Requests can be answered now",
+    "responses": {
+        200: {"content": json_example({"ready": True, "pools": _POOLS_READY})},
+        503: {
+            "description": "Not now; `pools` says why",
+            "content": json_example({"ready": False, "pools": _POOLS_NOT_READY}),
+        },
+    },
+}
+
+_ENGINE = {"pool": "cpu", "replica": "a1b2c3", "pid": 4711, "state": "READY"}
+_STRUCTURE = {
+    "name": "structure",
+    "pipeline": "PP-StructureV3",
+    "state": "READY",
+    "engines": [{**_ENGINE, "memory_bytes": 912_000_000, "pages": 60}],
+}
+_OCR = {"name": "ocr", "pipeline": "OCR", "state": "UNLOADED", "engines": []}
+
+MODELS: dict[str, Any] = {
+    "operation_id": "models",
+    "summary": "The declared models: state, where they are loaded, pid, memory",
+    "responses": {200: {"content": json_example({"models": [_STRUCTURE, _OCR]})}},
+}

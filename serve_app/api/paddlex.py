@@ -1,0 +1,162 @@
+"""PaddleX's synchronous protocol: POST /ocr, POST /layout-parsing (and /paddleocr), GET /health.
+
+A drop-in for ``paddlex --serve``. Where it is better than the original (any fileType, ``data:``
+URLs, no silent cut after ten pages, notices) is listed and tested in
+``tests/integration/test_paddlex_conformance.py``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+
+from serve_app.api import examples, schemas
+from serve_app.api.connection import before, while_connected
+from serve_app.api.context import Deadline, context_of, deadline_of, plain_token
+from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody, paddlex_envelope
+from serve_app.api.intake import decode_file, parse_json, read_body
+from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
+from serve_app.api.pages import Work, answer
+from serve_app.document import PredictOptions
+from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
+from serve_app.ports import DocumentService
+from serve_app.settings import AppSettings, PipelineName
+
+AnyRequest = schemas.OcrRequest | schemas.LayoutParsingRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What differs between /ocr and /layout-parsing.
+
+    Attributes:
+        pipeline: decides which request fields are predict options.
+        model: the declared model that answers.
+        schema: of the request.
+        writer: of the answer.
+    """
+
+    pipeline: PipelineName
+    model: str
+    schema: type[AnyRequest]
+    writer: type[PaddlexWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A valid request, without its base64 text."""
+
+    data: bytes
+    options: PredictOptions
+
+
+class PaddlexRoutes:
+    """The handlers; each route is there only if the configuration declares its model."""
+
+    def __init__(self, service: DocumentService, settings: AppSettings) -> None:
+        self._service = service
+        self._settings = settings
+        names = settings.paddlex
+        self._ocr = Endpoint("OCR", names.ocr_model, schemas.OcrRequest, OcrWriter)
+        self._layout = Endpoint(
+            "PP-StructureV3",
+            names.layout_parsing_model,
+            schemas.LayoutParsingRequest,
+            LayoutParsingWriter,
+        )
+
+    def router(self) -> APIRouter:
+        """The routes with their documentation."""
+        router = APIRouter(tags=["PaddleX protocol"])
+        router.add_api_route("/health", self.health, **examples.HEALTH)
+        if self._ocr.model in self._settings.models:
+            router.add_api_route("/ocr", self.ocr, methods=["POST"], **examples.OCR)
+        if self._layout.model in self._settings.models:
+            path, alias = "/layout-parsing", "/paddleocr"
+            router.add_api_route(path, self.layout, methods=["POST"], **examples.LAYOUT_PARSING)
+            router.add_api_route(alias, self.layout, methods=["POST"], **examples.PADDLEOCR)
+        return router
+
+    async def health(self, request: Request) -> Response:
+        """Alive, in PaddleX's words; whether work can be done is /readyz."""
+        return JSONResponse(paddlex_envelope(context_of(request).log_id, 0, "Healthy"))
+
+    async def ocr(self, request: Request) -> Response:
+        """Find and read the lines of text."""
+        return await self._handle(request, self._ocr)
+
+    async def layout(self, request: Request) -> Response:
+        """Read the layout: headings, paragraphs, tables, formulas, pictures."""
+        return await self._handle(request, self._layout)
+
+    async def _handle(self, request: Request, endpoint: Endpoint) -> Response:
+        deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
+        call = await before(deadline, self._read(request, endpoint))
+        work = self._answer(request, endpoint, call, deadline)
+        return await while_connected(request, deadline, work)
+
+    async def _read(self, request: Request, endpoint: Endpoint) -> Call:
+        body = await read_body(request, self._settings.limits.max_request_bytes)
+        value = await parse_json(body, request.headers.get("content-type", ""))
+        del body  # the text of `value` is as big again
+        context = context_of(request)
+        if isinstance(value, dict):
+            context.log_id = plain_token(value.get("logId")) or context.log_id
+        form = validate(endpoint.schema, value)
+        data = await decode_file(form.file)
+        context.facts["file_bytes"] = len(data)
+        options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
+        return Call(data, options)
+
+    async def _answer(
+        self, request: Request, endpoint: Endpoint, call: Call, deadline: Deadline
+    ) -> Response:
+        info = await self._service.inspect(call.data)
+        work = Work(call.data, info, range(len(info.pages)), endpoint.model, call.options)
+        context = context_of(request)
+        writer = endpoint.writer(context.log_id)
+        return await answer(self._service, work, deadline, writer, context)
+
+
+def validate(schema: type[AnyRequest], value: object) -> AnyRequest:
+    """The request as a model.
+
+    Raises:
+        InvalidBody: with PaddleX's list of errors.
+    """
+    if not isinstance(value, dict):
+        raise InvalidBody([NOT_AN_OBJECT])
+    try:
+        return schema.model_validate(value)
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidBody([_listed(error) for error in errors]) from None
+
+
+def _listed(error: Any) -> dict[str, str]:
+    loc = "body" + "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in error["loc"])
+    return {"type": error["type"], "loc": loc, "msg": error["msg"]}
+
+
+def options_of(form: AnyRequest, pipeline: PipelineName, visualize: bool) -> PredictOptions:
+    """The options of a request; only what the client really sent goes to ``predict``.
+
+    PaddleX sends its own default for some fields, which here would overrule the configured ones.
+    """
+    sent = {to_snake(name): getattr(form, name) for name in form.model_fields_set}
+    known = PREDICT_OPTIONS[pipeline]
+    predict = {name: value for name, value in sent.items() if name in known and value is not None}
+    if form.visualize is not None:
+        visualize = form.visualize
+    if not isinstance(form, schemas.LayoutParsingRequest):
+        return PredictOptions(predict, visualize)
+    return PredictOptions(
+        predict,
+        visualize,
+        prettify_markdown=form.prettifyMarkdown,
+        show_formula_number=form.showFormulaNumber,
+        markdown_images=form.returnMarkdownImages,
+        output_formats=tuple(dict.fromkeys(form.outputFormats or ())),
+    )

@@ -1,0 +1,133 @@
+"""From a file to its whole answer, page by page: what both protocols share.
+
+Results arrive one by one; each goes into the answer's spool before the next is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from serve_app.api.connection import closing
+from serve_app.api.context import Deadline, RequestContext
+from serve_app.api.spool import Spool, SpoolResponse
+from serve_app.document import DocumentInfo, PageResult, PredictOptions
+from serve_app.errors import PageFailed
+from serve_app.ports import DocumentService
+
+NOTICE_HEADER = "x-ocr-notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One document and what to do with it.
+
+    Attributes:
+        data: the file.
+        info: what its headers say.
+        pages: indexes from 0, in the order of the answer.
+        model: name of a declared model.
+        options: of the prediction.
+    """
+
+    data: bytes
+    info: DocumentInfo
+    pages: Sequence[int]
+    model: str
+    options: PredictOptions
+
+
+class Writer(Protocol):
+    """One form of answer, as pieces of bytes in order: head, each page, tail."""
+
+    @property
+    def media_type(self) -> str:
+        """Content-Type of the answer."""
+        ...
+
+    def head(self, work: Work) -> Iterable[bytes]:
+        """What comes before the first page."""
+        ...
+
+    def page(self, page: PageResult) -> Iterable[bytes]:
+        """One page; called in a thread."""
+        ...
+
+    def tail(self, work: Work, notices: Sequence[str]) -> Iterable[bytes]:
+        """What comes after the last page."""
+        ...
+
+
+@dataclass(slots=True)
+class Notices:
+    """What was left out, each sentence once, in order of appearance."""
+
+    unique: dict[str, None] = field(default_factory=dict)
+
+    def add(self, page: PageResult) -> None:
+        """Remember the notices of a page."""
+        self.unique.update(dict.fromkeys(page.notices))
+
+    def listed(self) -> list[str]:
+        """For the answer's body."""
+        return list(self.unique)
+
+    def headers(self) -> dict[str, str]:
+        """For the answer's headers: ASCII on one line, absent if there are none."""
+        if not self.unique:
+            return {}
+        line = " ".join("; ".join(self.unique).split())
+        return {NOTICE_HEADER: line.encode("ascii", "replace").decode("ascii")}
+
+
+async def answer(
+    service: DocumentService,
+    work: Work,
+    deadline: Deadline,
+    writer: Writer,
+    context: RequestContext,
+) -> SpoolResponse:
+    """Predict all pages, then answer.
+
+    Raises:
+        OcrServeError: of the service, or see ``_write_pages``.
+    """
+    context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
+    spool = Spool()
+    context.resources.callback(spool.close)
+    await spool.append(lambda: writer.head(work))
+    notices = await _write_pages(service, work, deadline, writer, spool)
+    await spool.append(lambda: writer.tail(work, notices.listed()))
+    return SpoolResponse(spool, writer.media_type, notices.headers())
+
+
+async def _write_pages(
+    service: DocumentService, work: Work, deadline: Deadline, writer: Writer, spool: Spool
+) -> Notices:
+    """Append page after page.
+
+    Raises:
+        PageFailed: the service ended early or out of order: an answer with a page missing must
+            never look like a whole one.
+    """
+    notices = Notices()
+    results = service.predict_pages(
+        work.data,
+        work.info,
+        work.pages,
+        work.model,
+        work.options,
+        deadline_s=deadline.remaining_s(),
+    )
+    expected = iter(work.pages)
+    async with closing(results) as pages:
+        async for page in pages:
+            if page.index != next(expected, None):
+                raise PageFailed(f"page {page.index + 1} came out of turn")
+            notices.add(page)
+            await spool.append(partial(writer.page, page))
+    if (missing := next(expected, None)) is not None:
+        raise PageFailed(f"page {missing + 1} did not come back")
+    return notices

@@ -1,0 +1,57 @@
+"""POST /v1/parse: a document for people, with curl, as markdown, JSON or text."""
+
+from fastapi import APIRouter, Request, Response
+
+from serve_app.api import examples
+from serve_app.api.connection import before, while_connected
+from serve_app.api.context import Deadline, context_of, deadline_of
+from serve_app.api.pages import Work, Writer, answer
+from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
+from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
+from serve_app.api.upload import read_upload
+from serve_app.documents.page_ranges import parse_page_ranges
+from serve_app.ports import DocumentService
+from serve_app.settings import AppSettings
+
+
+class ParseRoutes:
+    """The handler."""
+
+    def __init__(self, service: DocumentService, settings: AppSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    def router(self) -> APIRouter:
+        """The route with its documentation."""
+        router = APIRouter(tags=["Documents"])
+        documented = examples.parse(openapi_parameters(self._settings))
+        router.add_api_route("/v1/parse", self.parse, methods=["POST"], **documented)
+        return router
+
+    async def parse(self, request: Request) -> Response:
+        """Read the file, then answer with all its pages or with an error, never with some."""
+        deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
+        limit_bytes = self._settings.limits.max_request_bytes
+        upload = await before(deadline, read_upload(request, limit_bytes))
+        context_of(request).facts["file_bytes"] = len(upload.data)
+        query = once(request.query_params.multi_items())
+        params = read_params({**upload.fields, **query}, self._settings)
+        work = self._answer(request, upload.data, params, deadline)
+        return await while_connected(request, deadline, work)
+
+    async def _answer(
+        self, request: Request, data: bytes, params: ParseParams, deadline: Deadline
+    ) -> Response:
+        info = await self._service.inspect(data)
+        pages = parse_page_ranges(params.pages, len(info.pages))
+        work = Work(data, info, pages, params.model, params.options)
+        return await answer(self._service, work, deadline, writer_for(params), context_of(request))
+
+
+def writer_for(params: ParseParams) -> Writer:
+    """The writer of the format that was asked for."""
+    if params.format == "json":
+        return JsonWriter(params.images)
+    if params.format == "text":
+        return TextWriter()
+    return MarkdownWriter(params.images)

@@ -1,0 +1,196 @@
+"""The parameters of POST /v1/parse: a few of its own, and every option of the model's pipeline.
+
+Pipeline options have PaddleX's names in snake case; their types are those of PaddleX's requests.
+An unknown name is an error with the nearest known one, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from serve_app.api import schemas
+from serve_app.document import PredictOptions
+from serve_app.documents.assemble import PageImages
+from serve_app.errors import InvalidRequest, UnknownModel
+from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
+from serve_app.settings import AppSettings
+
+Format = Literal["markdown", "json", "text"]
+
+OWN = ("model", "format", "pages", "images", "orientation")
+ORIENTATION = "use_doc_orientation_classify"
+MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
+LISTS = frozenset({"markdown_ignore_labels"})
+
+_SCHEMAS: Mapping[str, type[BaseModel]] = {
+    "OCR": schemas.OcrRequest,
+    "PP-StructureV3": schemas.LayoutParsingRequest,
+}
+
+
+def _option_types(pipeline: str) -> dict[str, TypeAdapter[Any]]:
+    known = PREDICT_OPTIONS[pipeline] | MARKDOWN_OPTIONS
+    finite = ConfigDict(allow_inf_nan=False)
+    fields = _SCHEMAS[pipeline].model_fields
+    return {
+        to_snake(name): TypeAdapter(cast(Any, field.annotation), config=finite)
+        for name, field in fields.items()
+        if to_snake(name) in known
+    }
+
+
+OPTION_TYPES = {pipeline: _option_types(pipeline) for pipeline in PREDICT_OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class ParseParams:
+    """A valid set of parameters; ``pages`` is still text, its check needs the document."""
+
+    model: str
+    format: Format
+    pages: str | None
+    images: PageImages
+    options: PredictOptions
+
+
+def default_model(settings: AppSettings) -> str:
+    """The model of /layout-parsing if it is declared, else the first one declared."""
+    preferred = settings.paddlex.layout_parsing_model
+    return preferred if preferred in settings.models else next(iter(settings.models))
+
+
+def once(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Query parameters as a mapping.
+
+    Raises:
+        InvalidRequest: a name is there twice.
+    """
+    given: dict[str, str] = {}
+    for name, value in items:
+        if name in given:
+            raise InvalidRequest(f"`{name}` is given twice")
+        given[name] = value
+    return given
+
+
+def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
+    """Check names and values.
+
+    Raises:
+        UnknownModel: with the declared ones.
+        InvalidRequest: an unknown name or a wrong value.
+    """
+    model = given.get("model", default_model(settings))
+    if model not in settings.models:
+        declared = ", ".join(sorted(settings.models))
+        raise UnknownModel(f"There is no model {model[:64]!r}; declared: {declared}")
+    format_ = cast(Format, _choice(given, "format", get_args(Format), "markdown"))
+    images = cast(PageImages, _choice(given, "images", get_args(PageImages), "data_uri"))
+    options = _options(given, settings.models[model].pipeline)
+    return ParseParams(
+        model,
+        format_,
+        given.get("pages"),
+        images,
+        _predict_options(options, with_images=images == "data_uri" and format_ != "text"),
+    )
+
+
+def _predict_options(options: dict[str, Any], *, with_images: bool) -> PredictOptions:
+    prettify = options.pop("prettify_markdown", True)
+    numbers = options.pop("show_formula_number", False)
+    return PredictOptions(
+        options,
+        prettify_markdown=prettify,
+        show_formula_number=numbers,
+        markdown_images=with_images,
+    )
+
+
+def _choice(given: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
+    value = given.get(name, default)
+    if value not in allowed:
+        raise InvalidRequest(f"`{name}` must be one of {', '.join(allowed)}")
+    return value
+
+
+def _options(given: Mapping[str, str], pipeline: str) -> dict[str, Any]:
+    types = OPTION_TYPES[pipeline]
+    options: dict[str, Any] = {}
+    for name, text in given.items():
+        if name == "orientation":
+            options[ORIENTATION] = _value(name, text, types[ORIENTATION])
+        elif name in types:
+            options[name] = _value(name, text, types[name])
+        elif name not in OWN:
+            raise _unknown(name, pipeline)
+    if "orientation" in given and ORIENTATION in given:
+        raise InvalidRequest(f"`orientation` and `{ORIENTATION}` are the same: give one")
+    return options
+
+
+def _unknown(name: str, pipeline: str) -> InvalidRequest:
+    known = (*OWN, *OPTION_TYPES[pipeline])
+    near = difflib.get_close_matches(name[:64], known, n=1)
+    hint = f", did you mean `{near[0]}`?" if near else ""
+    return InvalidRequest(f"`{name[:64]}` is not a parameter or an option of {pipeline}{hint}")
+
+
+def _value(name: str, text: str, type_: TypeAdapter[Any]) -> Any:
+    value: object = text
+    if text[:1] in ("[", "{"):
+        try:
+            value = pydantic_core.from_json(text)
+        except ValueError:
+            raise InvalidRequest(f"`{name}` is not valid JSON") from None
+    elif name in LISTS:
+        value = [item.strip() for item in text.split(",")]
+    try:
+        return type_.validate_python(value)
+    except ValidationError as exc:
+        message = exc.errors(include_url=False, include_input=False)[0]["msg"]
+        raise InvalidRequest(f"`{name}`: {message}") from None
+
+
+def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
+    """The parameters for the OpenAPI page: ours, then the options of all pipelines."""
+    choices: dict[str, tuple[list[str], str]] = {
+        "model": (sorted(settings.models), default_model(settings)),
+        "format": (list(get_args(Format)), "markdown"),
+        "images": (list(get_args(PageImages)), "data_uri"),
+    }
+    parameters = [
+        _parameter(name, {"type": "string", "enum": values, "default": default})
+        for name, (values, default) in choices.items()
+    ]
+    pages = _parameter("pages", {"type": "string"}, "Counted from 1; absent: all")
+    parameters.append({**pages, "example": "1-3,7"})
+    turned = "Find out which way up each page is (use_doc_orientation_classify)"
+    parameters.append(_parameter("orientation", {"type": "boolean"}, turned))
+    pipelines = sorted({model.pipeline for model in settings.models.values()})
+    return parameters + _option_parameters(tuple(pipelines))
+
+
+@functools.cache
+def _option_parameters(pipelines: tuple[str, ...]) -> list[dict[str, Any]]:
+    owners: dict[str, list[str]] = {}
+    for pipeline in pipelines:
+        for name in OPTION_TYPES[pipeline]:
+            owners.setdefault(name, []).append(pipeline)
+    return [
+        _parameter(
+            name, OPTION_TYPES[names[0]][name].json_schema(), f"Option of {', '.join(names)}"
+        )
+        for name, names in owners.items()
+    ]
+
+
+def _parameter(name: str, schema: dict[str, Any], description: str = "") -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": description}

@@ -1,0 +1,100 @@
+"""The answers of POST /v1/parse: markdown, text, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from serve_app.api.json_pieces import dump
+from serve_app.api.pages import Work
+from serve_app.document import Markdown, PageResult
+from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
+
+
+def page_markdown(page: PageResult, images: PageImages) -> Markdown:
+    """The page as markdown without picture files; a pipeline without a layout gives its lines."""
+    markdown = page.markdown
+    if markdown is None:
+        return Markdown("\n".join(page.text), {}, is_start=True, is_end=True)
+    return replace(markdown, text=inline_images(markdown.text, markdown.images, images), images={})
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+class MarkdownWriter:
+    """One markdown text; paragraphs that run over a page's end are joined."""
+
+    media_type = "text/markdown; charset=utf-8"
+
+    def __init__(self, images: PageImages) -> None:
+        self._images = images
+        self._joiner = MarkdownJoiner()
+
+    def head(self, work: Work) -> Iterator[bytes]:
+        """Nothing."""
+        yield b""
+
+    def page(self, page: PageResult) -> Iterator[bytes]:
+        """The page, with what separates it from the one before."""
+        yield _utf8(self._joiner.add(page_markdown(page, self._images)))
+
+    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+        """A text file ends with a newline."""
+        yield b"\n"
+
+
+class TextWriter:
+    """The recognised lines; an empty line between pages."""
+
+    media_type = "text/plain; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._separator = ""
+
+    def head(self, work: Work) -> Iterator[bytes]:
+        """Nothing."""
+        yield b""
+
+    def page(self, page: PageResult) -> Iterator[bytes]:
+        """Line by line, in reading order."""
+        yield _utf8(self._separator + "".join(f"{line}\n" for line in page.text))
+        self._separator = "\n"
+
+    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+        """Nothing."""
+        yield b""
+
+
+class JsonWriter:
+    """One object with all pages; ``result`` is the pipeline's own JSON."""
+
+    media_type = "application/json"
+
+    def __init__(self, images: PageImages) -> None:
+        self._images = images
+        self._separator = b""
+
+    def head(self, work: Work) -> Iterator[bytes]:
+        """The document: its type, and how many pages the whole file has."""
+        document = {"type": work.info.data_type, "pages": len(work.info.pages)}
+        yield b'{"document":' + dump(document) + b',"pages":['
+
+    def page(self, page: PageResult) -> Iterator[bytes]:
+        """One page, counted from 1."""
+        facts = {
+            "page": page.index + 1,
+            "width": page.width,
+            "height": page.height,
+            "text": page.text,
+            "markdown": page_markdown(page, self._images).text,
+        }
+        yield self._separator + dump(facts)[:-1] + b',"result":'
+        self._separator = b","
+        yield page.pruned_json
+        yield b"}"
+
+    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+        """What was left out; always there."""
+        yield b'],"notices":' + dump(list(notices)) + b"}"

@@ -1,0 +1,149 @@
+"""Fakes that ship with the package, and builders for canned values.
+
+``FakeDocumentService`` stands behind the HTTP edge: it reads real headers and gives canned pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from serve_app.document import DocumentInfo, Markdown, PageInfo, PageResult, PredictOptions
+from serve_app.documents.inspect import inspect
+from serve_app.ports import ModelStatus, Readiness
+from serve_app.settings import AppSettings
+
+
+def fake_settings(**changes: object) -> AppSettings:
+    """The smallest whole configuration: models ``ocr`` and ``structure``, one CPU pool."""
+    args: dict[str, object] = {
+        "models": {"ocr": {"pipeline": "OCR"}, "structure": {"pipeline": "PP-StructureV3"}},
+        "pools": {"cpu": {"device": "cpu"}},
+    }
+    return AppSettings.model_validate({**args, **changes})
+
+
+def canned_page(
+    page: PageInfo,
+    *,
+    lines: Sequence[str] = ("Hello 42",),
+    markdown: str | None = None,
+    markdown_images: Mapping[str, bytes] | None = None,
+    images: Mapping[str, bytes] | None = None,
+    exports: Mapping[str, bytes] | None = None,
+    notices: Sequence[str] = (),
+) -> PageResult:
+    """A result for ``page``; with ``markdown`` as from a layout pipeline."""
+    whole = Markdown(markdown, dict(markdown_images or {}), True, True) if markdown else None
+    return PageResult(
+        page.index,
+        page.width,
+        page.height,
+        json.dumps({"rec_texts": list(lines)}, ensure_ascii=False).encode(),
+        tuple(lines),
+        whole,
+        dict(images or {}),
+        dict(exports or {}),
+        tuple(notices),
+    )
+
+
+def canned_layout_page(page: PageInfo) -> PageResult:
+    """The default of the fake: page n says so in a heading and a line."""
+    lines = (f"Page {page.index + 1}", "Hello 42")
+    return canned_page(page, lines=lines, markdown=f"# {lines[0]}\n\n{lines[1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictCall:
+    """What ``predict_pages`` was asked for."""
+
+    data: bytes
+    pages: tuple[int, ...]
+    model: str
+    options: PredictOptions
+    deadline_s: float
+
+
+@dataclass(slots=True)
+class FakeDocumentService:
+    """A ``DocumentService`` without engines.
+
+    Attributes:
+        page: makes the result of a page.
+        errors: raised instead of a result, by page index.
+        inspect_error: raised by ``inspect``.
+        blocked: set it up as an event to hold every page back until it is set.
+        ready: answer of ``readiness``.
+        calls: every call of ``predict_pages`` that was begun.
+        begun: set with the first of them.
+        yielded: page indexes handed out.
+        ended: iterators that were run to their end, failed or were closed.
+    """
+
+    page: Callable[[PageInfo], PageResult] = canned_layout_page
+    errors: Mapping[int, Exception] = field(default_factory=dict)
+    inspect_error: Exception | None = None
+    blocked: asyncio.Event | None = None
+    ready: bool = True
+    settings: AppSettings = field(default_factory=fake_settings)
+    calls: list[PredictCall] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    yielded: list[int] = field(default_factory=list)
+    ended: int = 0
+
+    async def inspect(self, data: bytes) -> DocumentInfo:
+        """The real headers of ``data``, under the real limits."""
+        if self.inspect_error is not None:
+            raise self.inspect_error
+        return inspect(data, self.settings.limits, self.settings.documents)
+
+    async def predict_pages(
+        self,
+        data: bytes,
+        info: DocumentInfo,
+        pages: Sequence[int],
+        model: str,
+        options: PredictOptions,
+        *,
+        deadline_s: float,
+    ) -> AsyncIterator[PageResult]:
+        """Canned pages, in order; what was not asked for is left out as an engine would."""
+        self.calls.append(PredictCall(data, tuple(pages), model, options, deadline_s))
+        self.begun.set()
+        try:
+            for index in pages:
+                if self.blocked is not None:
+                    await self.blocked.wait()
+                if index in self.errors:
+                    raise self.errors[index]
+                self.yielded.append(index)
+                yield _as_asked(self.page(info.pages[index]), options)
+        finally:
+            self.ended += 1
+
+    async def models(self) -> Sequence[ModelStatus]:
+        """All unloaded."""
+        declared = self.settings.models.items()
+        return [ModelStatus(name, model.pipeline, "UNLOADED") for name, model in declared]
+
+    async def readiness(self) -> Readiness:
+        """As ``ready`` says."""
+        pools = {name: {"ready": self.ready, "replicas": int(self.ready)} for name in self.pools}
+        return Readiness(self.ready, pools)
+
+    @property
+    def pools(self) -> list[str]:
+        """Names of the declared pools."""
+        return list(self.settings.pools)
+
+
+def _as_asked(page: PageResult, options: PredictOptions) -> PageResult:
+    markdown = page.markdown
+    if markdown is not None and not options.markdown_images:
+        markdown = replace(markdown, images={})
+    exports = {name: page.exports[name] for name in options.output_formats if name in page.exports}
+    images = page.images if options.visualize else {}
+    return replace(page, markdown=markdown, images=images, exports=exports)
