@@ -1,0 +1,72 @@
+# `make help` lists the targets. Everything lives in .venv and the weights' cache; nothing is
+# installed into the machine.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV ?= .venv
+CONFIG ?= configs/local.yaml
+ARGS ?=
+
+BIN := $(VENV)/bin
+SETUP := @$(PYTHON) scripts/setup_venv.py --venv $(VENV)
+WEIGHTS := @$(BIN)/ocr-serve weights pull > /dev/null
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo "Variables: PYTHON=python3.11  VENV=.venv  CONFIG=configs/local.yaml  ARGS='-k name'"
+
+.PHONY: serve
+serve: ## set up what is missing, check CONFIG, start the server and print its URL
+	$(SETUP) cpu
+	$(WEIGHTS)
+	@exec $(BIN)/ocr-serve run $(CONFIG)
+
+.PHONY: setup
+setup: ## only the environment for development, and the weights
+	$(SETUP) dev
+	$(WEIGHTS)
+
+.PHONY: test
+test: setup ## set-up and the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: unit
+unit: ## unit tests only: no Ray, no Paddle, seconds
+	$(SETUP) dev
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+.PHONY: spec
+spec: setup ## the scenarios of the specification, on a local Ray with real models
+	@$(BIN)/python -m pytest tests/spec $(ARGS)
+
+.PHONY: bench
+bench: setup ## in process, paddlex --serve and this server, side by side
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: lint
+lint: ## ruff: format and rules
+	$(SETUP) dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+.PHONY: typecheck
+typecheck: ## mypy, strict
+	$(SETUP) dev
+	@$(BIN)/mypy
+
+.PHONY: check
+check: ## the configuration files, strictly
+	$(SETUP) cpu
+	@$(BIN)/ocr-serve check configs/*.yaml
+
+.PHONY: lock
+lock: ## write requirements/*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
+	$(SETUP) dev
+	@UV=$(abspath $(BIN)/uv) scripts/lock.sh $(ARGS)
+
+.PHONY: clean
+clean: ## remove the environment, caches and build output; the weights' cache stays
+	rm -rf $(VENV) $(VENV).lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find serve_app tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

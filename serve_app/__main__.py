@@ -1,0 +1,7 @@
+"""``python -m serve_app`` is the command ``ocr-serve``."""
+
+import sys
+
+from serve_app.cli import main
+
+sys.exit(main())

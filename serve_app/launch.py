@@ -1,0 +1,278 @@
+"""``ocr-serve run CONFIG``: what ``serve run CONFIG`` does, made safe to start and to stop.
+
+Around Serve's own command, in the same process:
+
+- the file is checked strictly, the port is free, Ray's environment is set, before Ray starts;
+- a new local Ray is started, never joined by accident (``ray.init`` without an address joins the
+  last ``ray start`` of the machine); RAY_ADDRESS joins one on purpose;
+- a thread waits for /readyz, says where the server is, and ends everything if the deploy failed:
+  ``serve run`` itself says "Submitted" and goes on as if nothing had happened;
+- SIGTERM stops as cleanly as Ctrl-C (Serve handles only that), within a deadline.
+
+Not covered: checking or starting a cluster of several nodes (k8s/).
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import ssl
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from serve_app import environment
+from serve_app.config_check import check_file
+
+# Serve waits 20 s for each replica's requests, one after the other for dependent deployments.
+SHUTDOWN_TIMEOUT_S = 60.0
+POLL_INTERVAL_S = 0.25
+STATUS_INTERVAL_S = 2.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the proxy listens, and how this machine reaches it."""
+
+    host: str = "0.0.0.0"
+    port: int = 8000
+    scheme: str = "http"
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Endpoint:
+        """The endpoint of a checked Serve configuration, with Serve's defaults."""
+        options = config.get("http_options") or {}
+        return cls(
+            options.get("host", cls.host),
+            options.get("port", cls.port),
+            "https" if options.get("ssl_certfile") else "http",
+            (config["applications"][0].get("route_prefix") or "").rstrip("/"),
+        )
+
+    @property
+    def url(self) -> str:
+        """The base URL of the application, from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
+        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
+
+    def is_free(self) -> bool:
+        """Whether the port can be bound now."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the proxy does it: connections of the last run in TIME_WAIT do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError:
+                return False
+        return True
+
+
+def run(file: Path, *, ready_timeout_s: float, environ: MutableMapping[str, str]) -> int:
+    """Serve ``file`` until a signal comes; returns the exit code.
+
+    0 after SIGINT or SIGTERM, 1 if it could not be started; what was wrong is on stderr.
+    """
+    joins = "RAY_ADDRESS" in environ
+    # First: check_file() imports Ray, whose native part reads its variables once, at import.
+    environment.apply(environ)
+    if problems := check_file(file):
+        return _fail(*map(str, problems))
+    endpoint = Endpoint.of(yaml.safe_load(file.read_text(encoding="utf-8")))
+    if not joins and not endpoint.is_free():
+        return _fail(
+            f"port {endpoint.port} of {endpoint.host} is in use: "
+            f"stop what listens there, or change http_options.port in {file}"
+        )
+    return Launch(file, endpoint, ready_timeout_s).serve(None if joins else "local")
+
+
+class Launch:
+    """One run of Serve in this process: the main thread serves, another one waits for ready."""
+
+    def __init__(self, file: Path, endpoint: Endpoint, ready_timeout_s: float) -> None:
+        self._file = file
+        self._endpoint = endpoint
+        self._ready_timeout_s = ready_timeout_s
+        self._started = time.monotonic()
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="ready-watch", daemon=True)
+        self._signals = 0
+        self._failure: str | None = None
+
+    def serve(self, address: str | None) -> int:
+        """Start Ray and run Serve's own ``serve run`` until a signal or a failure."""
+        import ray
+
+        try:
+            self._serve(address)
+        except KeyboardInterrupt:
+            pass
+        except SystemExit as end:
+            # Serve's way of returning; or Ray's answer to a SIGTERM while it starts.
+            self._signals += end.code == signal.SIGTERM
+        except Exception as error:
+            # click wraps a KeyboardInterrupt that came outside of Serve's own handler.
+            if not self._signals:
+                self._failure = f"{type(error).__name__}: {error}"
+        finally:
+            self._limit_shutdown()
+            self._stopping.set()
+            if self._watcher.is_alive():  # it must not be inside Ray when that is torn down
+                self._watcher.join()
+            ray.shutdown()
+        if self._failure is None and not self._signals:
+            self._failure = "Serve ended by itself; the reason is above"
+        return _fail(self._failure) if self._failure else 0
+
+    def _serve(self, address: str | None) -> None:
+        import ray
+        from ray.serve.scripts import run as serve_run
+
+        self._catch_signals()
+        ray.init(address, namespace="serve")
+        self._catch_signals()  # again: ray.init installs its own handler of SIGTERM
+        self._watcher.start()
+        serve_run.main(args=[str(self._file)], standalone_mode=False)
+
+    def _catch_signals(self) -> None:
+        # Also where SIGINT was ignored: a shell without job control starts `... &` that way.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self._limit_shutdown()
+            self._stopping.set()
+            raise KeyboardInterrupt
+        if self._signals == 2:  # make and the terminal may both send one
+            _say("shutting down; once more to end it at once")
+        else:
+            os._exit(130)
+
+    def _limit_shutdown(self) -> None:
+        """End the process if a clean shutdown takes too long; Ray's processes end with it."""
+        timer = threading.Timer(SHUTDOWN_TIMEOUT_S, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    def _watch(self) -> None:
+        """Wait until the application is ready, or has failed."""
+        try:
+            failure = wait_until_ready(
+                is_ready=lambda: answers_ok(f"{self._endpoint.url}/readyz"),
+                failure=deploy_failure,
+                timeout_s=self._ready_timeout_s,
+                now=time.monotonic,
+                sleep=self._stopping.wait,
+            )
+            if failure is not None:
+                failure += f"\n{deploy_summary()}"
+        except Exception as error:
+            failure = f"Serve cannot be asked for its state: {type(error).__name__}: {error}"
+        if self._stopping.is_set():
+            return
+        if failure is None:
+            _say(*welcome(self._endpoint.url, time.monotonic() - self._started))
+            return
+        self._failure = failure
+        # To the main thread itself, so that it wakes from Serve's sleep.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def wait_until_ready(
+    *,
+    is_ready: Callable[[], bool],
+    failure: Callable[[], str | None],
+    timeout_s: float,
+    now: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> str | None:
+    """None once ``is_ready()``, else why it will not become so.
+
+    A true value of ``sleep`` ends the waiting: nobody wants to know any more.
+    """
+    deadline = now() + timeout_s
+    next_status = now() + STATUS_INTERVAL_S
+    while not is_ready():
+        if now() >= next_status:
+            if reason := failure():
+                return reason
+            next_status = now() + STATUS_INTERVAL_S
+        if now() >= deadline:
+            return f"not ready after {timeout_s:g} s"
+        if sleep(POLL_INTERVAL_S):
+            return "stopped"
+    return None
+
+
+def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
+    """Whether a GET of the URL answers 200."""
+    # Our own port: no proxy of the environment, and its certificate need not name this host.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    try:
+        with urllib.request.build_opener(*handlers).open(url, timeout=timeout_s) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def deploy_failure() -> str | None:
+    """Why the deploy failed, if it did. Only in a process that is connected to Ray."""
+    from ray import serve
+
+    for name, application in serve.status().applications.items():
+        if application.status == "DEPLOY_FAILED":
+            reason = last_line(application.message)
+            return f"the deploy of application {name!r} failed: {reason}"
+    return None
+
+
+def deploy_summary() -> str:
+    """The state of each deployment, for a person."""
+    from ray import serve
+
+    lines = []
+    for application in serve.status().applications.values():
+        for name, state in application.deployments.items():
+            lines.append(f"  {name}: {state.status.value} {last_line(state.message)}".rstrip())
+    return "\n".join(lines) or "  nothing is deployed"
+
+
+def last_line(message: str) -> str:
+    """The error at the end of a traceback; the whole of it is in the log above."""
+    return message.strip().rpartition("\n")[2]
+
+
+def welcome(url: str, seconds: float, sample: Path = Path("examples/page.pdf")) -> list[str]:
+    """What to say when the server is ready."""
+    document = sample if sample.exists() else "document.pdf"
+    return [
+        f"ready after {seconds:.1f} s: {url} (API: {url}/docs)",
+        f"  try: curl -F file=@{document} '{url}/v1/parse?format=markdown'",
+    ]
+
+
+def _say(*lines: str) -> None:
+    print("\n".join(f"ocr-serve: {line}" for line in lines), flush=True)
+
+
+def _fail(*lines: str) -> int:
+    print("\n".join(f"ocr-serve: {line}" for line in lines), file=sys.stderr, flush=True)
+    return 1
