@@ -8,16 +8,52 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
 from serve_app.deployments.gateway import Gateway
+from serve_app.deployments.memory_watch import MemoryWatch
+from serve_app.deployments.model_registry import ModelRegistry, WatchHandle
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.settings import AppSettings, PoolSettings
 
-GATEWAY = "gateway"
+GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
 
 # Calls of the control plane must pass while pages wait: a replica takes more calls than pages.
 CONTROL_CALLS = 8
+
+# One of each, whatever happens; they answer in microseconds and hold almost nothing.
+SINGLETON = {
+    "num_replicas": 1,
+    "max_ongoing_requests": 1000,
+    "ray_actor_options": {"num_cpus": 0.05},
+    "health_check_period_s": 2,
+    "health_check_timeout_s": 5,
+}
+
+
+class PoolReplica(OCRService):
+    """OCRService as Serve makes and ends it."""
+
+    def __init__(
+        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
+    ) -> None:
+        super().__init__(pool, settings, registry=registry, watch=watch)
+
+    async def __del__(self) -> None:
+        """Called by Serve, once, when the replica stops."""
+        await self.close()
+
+
+class Registry(ModelRegistry):
+    """ModelRegistry as Serve makes and ends it."""
+
+    def __init__(self, settings: AppSettings, watch: DeploymentHandle) -> None:
+        super().__init__(settings, WatchHandle(watch))
+
+    async def __del__(self) -> None:
+        """Called by Serve, once, when the replica stops."""
+        await self.close()
 
 
 def pool_deployment_name(pool: str) -> str:
@@ -32,7 +68,12 @@ def build(args: dict[str, Any]) -> Application:
         ConfigError: the args have unknown keys or wrong values; all of them are named.
     """
     settings = check_args(args)
-    pools = {name: _pool(name, pool, settings) for name, pool in settings.pools.items()}
+    watch = serve.deployment(MemoryWatch).options(name=WATCH, **SINGLETON).bind(settings)
+    registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
+    pools = {
+        name: _pool(name, pool).bind(name, settings, registry, watch)
+        for name, pool in settings.pools.items()
+    }
     gateway = serve.deployment(serve.ingress()(Gateway)).options(
         name=GATEWAY,
         num_replicas=settings.gateway.num_replicas,
@@ -40,11 +81,11 @@ def build(args: dict[str, Any]) -> Application:
         max_ongoing_requests=settings.gateway.max_ongoing_requests,
         max_queued_requests=settings.gateway.max_queued_requests,
     )
-    return gateway.bind(settings, pools)
+    return gateway.bind(settings, pools, registry)
 
 
-def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Application:
-    deployment = serve.deployment(OCRService).options(
+def _pool(name: str, pool: PoolSettings) -> Any:
+    return serve.deployment(PoolReplica).options(
         name=pool_deployment_name(name),
         num_replicas=pool.num_replicas,
         ray_actor_options={
@@ -55,5 +96,3 @@ def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Application:
         max_ongoing_requests=pool.max_queued_pages + CONTROL_CALLS,
         max_queued_requests=pool.max_queued_pages,
     )
-    return deployment.bind(name, settings)
-

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serve_app.facts import Priority, TaskRecord
+
 FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
 
@@ -51,6 +53,7 @@ class PredictOptions:
         prettify_markdown, show_formula_number: as in PaddleX's serving protocol.
         markdown_images: also return the pictures that the markdown refers to.
         output_formats: extra formats per page, e.g. ``("docx",)``.
+        priority: batch work waits under memory pressure.
     """
 
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -59,6 +62,7 @@ class PredictOptions:
     show_formula_number: bool = False
     markdown_images: bool = True
     output_formats: tuple[str, ...] = ()
+    priority: Priority = "interactive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class PageResult:
             ``input_img`` is the page itself.
         exports: extra formats, e.g. ``{"docx": bytes}``.
         notices: what was asked for but left out, one sentence each.
+        record: what the page cost; set by the worker.
     """
 
     index: int
@@ -104,3 +109,4 @@ class PageResult:
     images: Mapping[str, bytes] = field(default_factory=dict)
     exports: Mapping[str, bytes] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    record: TaskRecord | None = None

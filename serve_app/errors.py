@@ -16,11 +16,12 @@
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
     │   ├── QueueFull                503 queue_full
     │   ├── MemoryPressure           503 memory_pressure       no room now, by level or by budget
+    │   │   └── FallBackAdvised      503 fall_back_advised     to the gateway: another pool may take it
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   └── WeightsError         503 weights_unavailable
     │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
     ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
-    └── PageFailed                   500 page_failed           the engine answered, but not with a result
+    └── PageFailed                   500 page_failed           no result from the engine
         ├── EngineCrashed            500 engine_crashed        the process ended under the page
         ├── EngineHung               504 engine_hung           no answer within the page's deadline
         ├── EngineOutOfMemory        503 engine_out_of_memory
@@ -160,6 +161,12 @@ class MemoryPressure(CapacityError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class FallBackAdvised(MemoryPressure):
+    """Between worker and gateway: another pool may take the page. Clients see what that one says."""
+
+    code = "fall_back_advised"
 
 
 class EngineUnavailable(CapacityError):

@@ -121,7 +121,11 @@ class TaskRecord:
     @property
     def ratio(self) -> float | None:
         """Measured / estimated; None if one of them is missing."""
-        return self.peak_bytes / self.estimate_bytes if self.peak_bytes and self.estimate_bytes else None
+        return (
+            self.peak_bytes / self.estimate_bytes
+            if self.peak_bytes and self.estimate_bytes
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,9 @@ class ReplicaReport:
         domains: every domain that this replica's engines use.
         budget_bytes: what the replica may hold in its own device's domain.
         reserved_bytes: of it, held by engines or promised to pages.
-        open_leases, open_tasks: the ledger's open entries.
+        open_entries: of the ledger: leases, reservations and the like that pages hold.
         running, queued: pages.
+        drain_rate: pages that end per second; None before any did.
         finished: records of tasks that ended since the last report that was answered.
     """
 
@@ -151,6 +156,7 @@ class ReplicaReport:
     open_entries: int = 0
     running: int = 0
     queued: int = 0
+    drain_rate: float | None = None
     finished: tuple[TaskRecord, ...] = ()
 
 
@@ -191,10 +197,12 @@ class HeartbeatAnswer:
     Attributes:
         directives: to compare with the present and then to act on.
         pinned: models that no timer and no eviction may unload.
+        pins_version: of that set; replicas repeat it, for a registry that starts anew.
     """
 
     directives: tuple[Directive, ...] = ()
     pinned: frozenset[str] = frozenset()
+    pins_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,3 +72,27 @@ class DocumentService(Protocol):
     async def readiness(self) -> Readiness:
         """Whether each pool has a replica that can take work."""
         ...
+
+
+class OperatorService(Protocol):
+    """What an operator can see and steer. All errors are ``OcrServeError``."""
+
+    async def memory(self) -> Sequence[dict[str, Any]]:
+        """One entry per memory domain; see ``registry_views.DomainView``."""
+        ...
+
+    async def tasks(self, limit: int) -> Sequence[dict[str, Any]]:
+        """The last ended tasks, newest first; see ``facts.TaskRecord``."""
+        ...
+
+    async def load(self, model: str, pool: str | None, timeout_s: float) -> dict[str, Any]:
+        """Load the model in one replica; the order's outcome (``OrderStatus``)."""
+        ...
+
+    async def unload(self, model: str, timeout_s: float) -> dict[str, Any]:
+        """Unload it everywhere and wait for the verified result."""
+        ...
+
+    async def pin(self, model: str, pinned: bool) -> None:
+        """Keep it from time-outs and evictions, or no more."""
+        ...

@@ -13,7 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PipelineName = Literal["OCR", "PP-StructureV3"]
 StageName = Literal[
-    "orientation", "unwarping", "textline_orientation", "table", "formula", "seal", "chart", "region"
+    "orientation",
+    "unwarping",
+    "textline_orientation",
+    "table",
+    "formula",
+    "seal",
+    "chart",
+    "region",
 ]
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 
@@ -131,6 +138,9 @@ class PoolSettings(Strict):
     memory_bytes: PositiveInt = Field(
         4 * 2**30, description="Memory that Ray reserves per replica, and the replica's budget."
     )
+    max_concurrent_loads: PositiveInt = Field(
+        1, description="Models that load at once per replica; a load peaks in memory and CPU."
+    )
     queue_timeout_s: PositiveFloat = Field(
         300.0, description="Longest wait of a page for memory or an engine; then 503."
     )
@@ -161,8 +171,8 @@ class PressureSettings(Strict):
 
     @model_validator(mode="after")
     def _in_order(self) -> PressureSettings:
-        if not self.warning < self.critical < self.emergency:
-            raise ValueError("warning, critical and emergency must rise in this order")
+        if not self.hysteresis < self.warning < self.critical < self.emergency:
+            raise ValueError("hysteresis, warning, critical and emergency must rise in this order")
         return self
 
 
@@ -219,8 +229,9 @@ class PaddlexSettings(Strict):
     ocr_model: str = Field("ocr", description="The model behind POST /ocr.")
     layout_parsing_model: str = Field("structure", description="Behind POST /layout-parsing.")
     visualize: bool = Field(
-        False, description="Draw result pictures unless the request says otherwise; "
-        "PaddleX's default is true."
+        False,
+        description="Draw result pictures unless the request says otherwise; "
+        "PaddleX's default is true.",
     )
     font_path: Path | None = Field(
         None, description="Font for drawn pictures; the built-in one has no CJK glyphs."

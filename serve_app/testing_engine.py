@@ -32,7 +32,7 @@ class FakeHandler:
         self._eaten: list[bytearray] = []
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
-        """Commands: sleep_s, raise, invalid, memory_error, exit, crash, eat_bytes, big_bytes,
+        """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes, big_bytes,
         garbage (an answer that is no page result)."""
         command = json.loads(data)
         self._eaten.append(bytearray(os.urandom(1) * command.get("eat_bytes", 0)))
@@ -48,8 +48,8 @@ def _act(command: dict[str, Any]) -> None:
     if line := command.get("print"):
         print(line, flush=True)
     time.sleep(command.get("sleep_s", 0))
-    if "raise" in command:
-        raise RuntimeError(command["raise"])
+    if "fail" in command:
+        raise RuntimeError(command["fail"])
     if "invalid" in command:
         raise InvalidFile(command["invalid"])
     if "memory_error" in command:

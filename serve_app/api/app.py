@@ -16,9 +16,10 @@ from serve_app.api.context import RequestContextMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.health import HealthRoutes
 from serve_app.api.models import ModelRoutes
+from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
-from serve_app.ports import DocumentService
+from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
 DESCRIPTION = (
@@ -28,13 +29,18 @@ DESCRIPTION = (
 
 
 def build_http_app(
-    service: DocumentService, settings: AppSettings, *, request_id_header: bool = True
+    service: DocumentService,
+    settings: AppSettings,
+    *,
+    operator: OperatorService | None = None,
+    request_id_header: bool = True,
 ) -> FastAPI:
     """The whole HTTP application.
 
     Args:
         service: everything behind the edge.
         settings: limits, deadlines, declared models.
+        operator: behind the operator's routes; without it they are not there.
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
     """
@@ -43,6 +49,8 @@ def build_http_app(
     app.include_router(PaddlexRoutes(service, settings).router())
     app.include_router(ModelRoutes(service).router())
     app.include_router(HealthRoutes(service).router())
+    if operator is not None:
+        app.include_router(OperatorRoutes(operator).router())
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     app.add_middleware(

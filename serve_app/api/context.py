@@ -20,11 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.clock import now
 from serve_app.errors import DeadlineExceeded, InvalidRequest
+from serve_app.facts import Priority
 
 log = logging.getLogger("ocr_serve.api")
 
 REQUEST_ID_HEADER = "x-request-id"
 TIMEOUT_HEADER = "x-request-timeout-seconds"
+PRIORITY_HEADER = "x-ocr-priority"
 DEADLINE_MESSAGE = "The request's deadline has passed"
 PLAIN_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/health"})
@@ -96,6 +98,20 @@ def deadline_of(request: Request, request_timeout_s: float) -> Deadline:
     asked = request.headers.get(TIMEOUT_HEADER)
     timeout_s = request_timeout_s if asked is None else min(_seconds(asked), request_timeout_s)
     return Deadline(context.started_s + timeout_s, context.clock)
+
+
+def priority_of(request: Request) -> Priority:
+    """From ``?priority=`` or the header; batch work waits under memory pressure.
+
+    Raises:
+        InvalidRequest: another value.
+    """
+    asked = request.query_params.get("priority", request.headers.get(PRIORITY_HEADER))
+    if asked is None or asked == "interactive":
+        return "interactive"
+    if asked == "batch":
+        return "batch"
+    raise InvalidRequest("`priority` must be one of interactive, batch")
 
 
 def _seconds(text: str) -> float:

@@ -267,3 +267,93 @@ MODELS: dict[str, Any] = {
     "summary": "The declared models: state, where they are loaded, pid, memory",
     "responses": {200: {"content": json_example({"models": [_STRUCTURE, _OCR]})}},
 }
+
+
+_GIB = 2**30
+MEMORY: dict[str, Any] = {
+    "summary": "Memory by domain",
+    "responses": {
+        200: {
+            "description": "One entry per GPU and per node's RAM.",
+            **json_example(
+                {
+                    "domains": [
+                        {
+                            "domain": "gpu:GPU-5f0c",
+                            "kind": "gpu",
+                            "level": "normal",
+                            "total_bytes": 8 * _GIB,
+                            "used_bytes": 5 * _GIB,
+                            "ours_bytes": 2 * _GIB,
+                            "others_bytes": 3 * _GIB,
+                            "budget_bytes": 4 * _GIB,
+                            "reserved_bytes": 2 * _GIB,
+                            "age_s": 0.4,
+                            "replicas": ["k3j9x1"],
+                            "engines": [],
+                        }
+                    ]
+                }
+            ),
+        }
+    },
+}
+TASKS: dict[str, Any] = {
+    "summary": "What the last tasks cost",
+    "responses": {
+        200: {
+            "description": "Newest first; a whole request has no page.",
+            **json_example(
+                {
+                    "tasks": [
+                        {
+                            "task_id": "0f9b6d",
+                            "request_id": REQUEST_ID,
+                            "model": "structure",
+                            "pool": "cpu",
+                            "device": "cpu",
+                            "page": 3,
+                            "pixels": 2005644,
+                            "estimate_bytes": 2_300_000_000,
+                            "peak_bytes": 2_100_000_000,
+                            "queue_s": 0.01,
+                            "load_s": 0.0,
+                            "run_s": 1.62,
+                            "outcome": "success",
+                            "fallback": False,
+                            "cold": False,
+                            "error": None,
+                            "ratio": 0.913,
+                        }
+                    ]
+                }
+            ),
+        }
+    },
+}
+
+
+def order(action: str) -> dict[str, Any]:
+    """Documentation of one of the operator's orders."""
+    example = {"model": "structure", "pinned": action == "pin"}
+    if action in ("load", "unload"):
+        example = {
+            "order": "7c1e",
+            "action": action,
+            "model": "structure",
+            "complete": True,
+            "done": True,
+            "freed_bytes": 2_100_000_000 if action == "unload" else 0,
+            "seconds": 1.3,
+            "pending": [],
+            "errors": {},
+        }
+    return {
+        "summary": f"{action.capitalize()} a model",
+        "operation_id": f"{action}Model",
+        "responses": {
+            200: {"description": "As ordered.", **json_example(example)},
+            409: {"description": "Not done in time: `pending` and `errors` say where."},
+            **OUR_ERRORS,
+        },
+    }

@@ -5,6 +5,7 @@ URLs, no silent cut after ten pages, notices) is listed and tested in
 ``tests/integration/test_paddlex_conformance.py``.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,13 @@ from starlette.responses import JSONResponse
 
 from serve_app.api import examples, schemas
 from serve_app.api.connection import before, while_connected
-from serve_app.api.context import Deadline, context_of, deadline_of, plain_token
+from serve_app.api.context import (
+    Deadline,
+    context_of,
+    deadline_of,
+    plain_token,
+    priority_of,
+)
 from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody, paddlex_envelope
 from serve_app.api.intake import decode_file, parse_json, read_body
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
@@ -108,7 +115,7 @@ class PaddlexRoutes:
         data = await decode_file(form.file)
         context.facts["file_bytes"] = len(data)
         options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
-        return Call(data, options)
+        return Call(data, dataclasses.replace(options, priority=priority_of(request)))
 
     async def _answer(
         self, request: Request, endpoint: Endpoint, call: Call, deadline: Deadline

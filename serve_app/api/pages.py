@@ -12,6 +12,7 @@ from typing import Protocol
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline, RequestContext
+from serve_app.api.costs import Costs
 from serve_app.api.spool import Spool, SpoolResponse
 from serve_app.document import DocumentInfo, PageResult, PredictOptions
 from serve_app.errors import PageFailed
@@ -98,13 +99,20 @@ async def answer(
     spool = Spool()
     context.resources.callback(spool.close)
     await spool.append(lambda: writer.head(work))
-    notices = await _write_pages(service, work, deadline, writer, spool)
+    costs = Costs()
+    notices = await _write_pages(service, work, deadline, writer, spool, costs)
     await spool.append(lambda: writer.tail(work, notices.listed()))
-    return SpoolResponse(spool, writer.media_type, notices.headers())
+    headers = {**notices.headers(), **costs.headers()}
+    return SpoolResponse(spool, writer.media_type, headers)
 
 
 async def _write_pages(
-    service: DocumentService, work: Work, deadline: Deadline, writer: Writer, spool: Spool
+    service: DocumentService,
+    work: Work,
+    deadline: Deadline,
+    writer: Writer,
+    spool: Spool,
+    costs: Costs,
 ) -> Notices:
     """Append page after page.
 
@@ -127,6 +135,7 @@ async def _write_pages(
             if page.index != next(expected, None):
                 raise PageFailed(f"page {page.index + 1} came out of turn")
             notices.add(page)
+            costs.add(page)
             await spool.append(partial(writer.page, page))
     if (missing := next(expected, None)) is not None:
         raise PageFailed(f"page {missing + 1} did not come back")

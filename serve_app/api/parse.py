@@ -1,10 +1,12 @@
 """POST /v1/parse: a document for people, with curl, as markdown, JSON or text."""
 
+import dataclasses
+
 from fastapi import APIRouter, Request, Response
 
 from serve_app.api import examples
 from serve_app.api.connection import before, while_connected
-from serve_app.api.context import Deadline, context_of, deadline_of
+from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.pages import Work, Writer, answer
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
 from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
@@ -36,6 +38,8 @@ class ParseRoutes:
         context_of(request).facts["file_bytes"] = len(upload.data)
         query = once(request.query_params.multi_items())
         params = read_params({**upload.fields, **query}, self._settings)
+        options = dataclasses.replace(params.options, priority=priority_of(request))
+        params = dataclasses.replace(params, options=options)
         work = self._answer(request, upload.data, params, deadline)
         return await while_connected(request, deadline, work)
 

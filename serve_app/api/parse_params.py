@@ -19,12 +19,13 @@ from serve_app.api import schemas
 from serve_app.document import PredictOptions
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
+from serve_app.facts import Priority
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.settings import AppSettings
 
 Format = Literal["markdown", "json", "text"]
 
-OWN = ("model", "format", "pages", "images", "orientation")
+OWN = ("model", "format", "pages", "images", "orientation", "priority")
 ORIENTATION = "use_doc_orientation_classify"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
 LISTS = frozenset({"markdown_ignore_labels"})
@@ -165,6 +166,7 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "model": (sorted(settings.models), default_model(settings)),
         "format": (list(get_args(Format)), "markdown"),
         "images": (list(get_args(PageImages)), "data_uri"),
+        "priority": (list(get_args(Priority)), "interactive"),
     }
     parameters = [
         _parameter(name, {"type": "string", "enum": values, "default": default})

@@ -7,6 +7,7 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import build_http_app
+from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
 from serve_app.settings import AppSettings
 from serve_app.telemetry.logs import configure_logging
@@ -15,15 +16,23 @@ from serve_app.telemetry.logs import configure_logging
 class Gateway:
     """Answers HTTP. Holds no model and decodes no picture."""
 
-    def __init__(self, settings: AppSettings, pools: dict[str, DeploymentHandle]) -> None:
+    def __init__(
+        self,
+        settings: AppSettings,
+        pools: dict[str, DeploymentHandle],
+        registry: DeploymentHandle,
+    ) -> None:
         configure_logging(settings.log_level)
         self._settings = settings
-        self._service = PoolClient(settings, pools)
+        self._service = PoolClient(settings, pools, registry)
+        self._operator = OperatorClient(settings, registry)
 
     def __serve_build_asgi_app__(self) -> Any:
         """Called by Serve on the replica, after the constructor."""
         # Serve's proxy adds x-request-id to every answer itself.
-        return build_http_app(self._service, self._settings, request_id_header=False)
+        return build_http_app(
+            self._service, self._settings, operator=self._operator, request_id_header=False
+        )
 
     async def __del__(self) -> None:
         await self._service.close()

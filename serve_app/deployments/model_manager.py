@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from serve_app import clock
+from serve_app.deployments.unload_check import UnloadResult, wait_for_memory
 from serve_app.engines.process import EngineProcess
 from serve_app.errors import DeadlineExceeded, EngineUnavailable, OcrServeError, ReplicaUnavailable
+from serve_app.facts import EngineFacts, ModelFacts
 from serve_app.policy.model_lifecycle import (
     Action,
     Grant,
@@ -21,42 +23,62 @@ from serve_app.policy.model_lifecycle import (
     StopEngine,
     WakeAt,
 )
+from serve_app.settings import ModelSettings
 
 log = logging.getLogger("ocr_serve.models")
+
+# Bytes that a process still holds on the device; 0 once it is gone.
+MemoryOf = Callable[[int], Awaitable[int]]
+Granted = tuple[int, EngineProcess]
 
 
 class EngineLease:
     """An engine for one page. ``retire`` has the engine replaced when the lease ends."""
 
-    def __init__(self, lease_id: str, engine: EngineProcess, *, cold: bool) -> None:
-        self.id, self.engine, self.cold = lease_id, engine, cold
+    def __init__(self, number: int, engine: EngineProcess, *, cold: bool, load_s: float) -> None:
+        self.number, self.engine, self.cold, self.load_s = number, engine, cold, load_s
         self.retire: str | None = None
 
 
 class ModelManager:
-    """One model in one replica. All methods run on the replica's event loop."""
+    """One model in one replica. All methods run on the replica's event loop.
+
+    Args:
+        new_engine: makes an engine that is not started.
+        load_gate: shared by the replica's models; caps concurrent loads.
+        memory_of: measures a process.
+        on_gone: called with the number of an engine whose process is gone.
+        on_change: called after every change of state.
+    """
 
     def __init__(
         self,
         name: str,
+        settings: ModelSettings,
         new_engine: Callable[[], EngineProcess],
         *,
-        max_engines: int,
-        grow_after_s: float,
-        load_timeout_s: float,
-        idle_timeout_s: float,
+        load_gate: asyncio.Semaphore,
+        memory_of: MemoryOf,
+        on_gone: Callable[[int], None] = lambda number: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name = name
-        self._new_engine = new_engine
-        self._load_timeout_s, self._idle_timeout_s = load_timeout_s, idle_timeout_s
-        self._lifecycle = ModelLifecycle(max_engines=max_engines, grow_after_s=grow_after_s)
+        self.name, self._settings = name, settings
+        self._new_engine, self._load_gate = new_engine, load_gate
+        self._memory_of, self._on_gone, self._on_change = memory_of, on_gone, on_change
+        self._lifecycle = ModelLifecycle(
+            max_engines=settings.max_concurrent_predictions, grow_after_s=settings.grow_after_s
+        )
         self._engines: dict[int, EngineProcess] = {}
-        self._granted: dict[str, asyncio.Future[EngineProcess]] = {}
+        self._granted: dict[str, asyncio.Future[Granted]] = {}
         self._failure_type: type[OcrServeError] = EngineUnavailable
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stops: dict[int, asyncio.Task[UnloadResult]] = {}
         self._closing = False
         self._wake: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        #: Whether to unload the last idle engine too: set while no registry answers.
+        self.autonomous = True
+        self.pinned = False
         self.loads = 0
 
     @contextlib.asynccontextmanager
@@ -69,17 +91,18 @@ class ModelManager:
         """
         if self._closing:
             raise ReplicaUnavailable("this worker is stopping")
-        lease_id = uuid.uuid4().hex
+        lease_id, asked = uuid.uuid4().hex, clock.now()
         cold = not self._engines
-        granted: asyncio.Future[EngineProcess] = asyncio.get_running_loop().create_future()
+        granted: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         self._granted[lease_id] = granted
         retire = None
         try:
-            self._do(self._lifecycle.acquire(lease_id, clock.now()))
-            done, _ = await asyncio.wait([granted], timeout=max(timeout_s, 0))
-            if not done:
+            self._do(self._lifecycle.acquire(lease_id, asked))
+            await asyncio.wait([granted], timeout=max(timeout_s, 0))
+            if not granted.done():
                 raise DeadlineExceeded(f"no free engine of {self.name} within {timeout_s:.1f} s")
-            lease = EngineLease(lease_id, granted.result(), cold=cold)
+            number, engine = granted.result()
+            lease = EngineLease(number, engine, cold=cold, load_s=clock.now() - asked)
             try:
                 yield lease
             finally:
@@ -89,27 +112,82 @@ class ModelManager:
             self._bury_the_dead()
             self._do(self._lifecycle.release(lease_id, clock.now(), retire=retire))
 
-    def status(self) -> dict[str, Any]:
-        """State, references and engines, for ``GET /v1/models``."""
-        engines = [
-            {
-                "engine": number,
-                "state": self._lifecycle.engine_state(number),
-                "pid": engine.pid,
-                "memory_bytes": engine.memory_bytes(),
-                "pages": engine.pages,
-            }
+    async def load(self) -> None:
+        """Have one engine ready, without a page. Raises as ``lease`` does."""
+        async with self.lease(timeout_s=self._settings.load_timeout_s):
+            pass
+
+    async def unload(self, reason: str, *, generation: int | None = None) -> list[UnloadResult]:
+        """Unload all engines and wait until their memory is back.
+
+        Nothing happens while the model is in use, or if it was used since ``generation``.
+        """
+        self._do(self._lifecycle.unload(clock.now(), reason, generation=generation))
+        return list(await asyncio.gather(*map(asyncio.shield, self._stops.values())))
+
+    async def evict(self, number: int) -> list[UnloadResult]:
+        """Unload this one engine to make room; nothing if it is in use (again)."""
+        self._do(self._lifecycle.evict(number, "evicted"))
+        stop = self._stops.get(number)
+        return [await asyncio.shield(stop)] if stop else []
+
+    async def trim(self) -> None:
+        """Have the free engines hand unused heap back; those in use are left alone."""
+        for number, engine in list(self._engines.items()):
+            if self._lifecycle.is_free(number):
+                async with self.lease(timeout_s=1) as lease:
+                    await lease.engine.trim()
+                log.info("engine trimmed", extra={"model": self.name, "pid": engine.pid})
+
+    def next_engine(self) -> int | None:
+        """The engine that the next lease would get without a load or a wait."""
+        return self._lifecycle.next_engine()
+
+    def idle_engines(self) -> dict[int, float]:
+        """Seconds without use, of the engines that are loaded and not in use."""
+        return self._lifecycle.idle_engines(clock.now())
+
+    def leaving_engines(self) -> list[int]:
+        """The engines that are being stopped."""
+        return list(self._stops)
+
+    @property
+    def engines(self) -> dict[int, EngineProcess]:
+        """All engines that have loaded and are not gone."""
+        return dict(self._engines)
+
+    def set_autonomous(self, autonomous: bool) -> None:
+        """Decide on idle time-outs here (True) or leave them to the registry."""
+        if autonomous != self.autonomous:
+            self.autonomous = autonomous
+            self._schedule_expiry()
+
+    def facts(self) -> ModelFacts:
+        """State, references and engines."""
+        engines = tuple(
+            EngineFacts(
+                engine=number,
+                pid=engine.pid,
+                state=self._lifecycle.engine_state(number) or "UNLOADING",
+                memory_bytes=engine.memory_bytes(),
+                baseline_bytes=engine.baseline_bytes,
+                pages=engine.pages,
+            )
             for number, engine in self._engines.items()
             if engine.alive
-        ]
-        return {
-            "state": self._lifecycle.state,
-            "references": self._lifecycle.references,
-            "waiting": self._lifecycle.waiting,
-            "loads": self.loads,
-            "error": self._lifecycle.failure,
-            "engines": engines,
-        }
+        )
+        idle_since = self._lifecycle.idle_since()
+        return ModelFacts(
+            model=self.name,
+            state=self._lifecycle.state,
+            generation=self._lifecycle.generation,
+            references=self._lifecycle.references,
+            waiting=self._lifecycle.waiting,
+            idle_s=None if idle_since is None else clock.now() - idle_since,
+            loads=self.loads,
+            engines=engines,
+            error=self._lifecycle.failure,
+        )
 
     async def close(self) -> None:
         """End every engine, loaded or loading; no lease is given any more."""
@@ -128,7 +206,7 @@ class ModelManager:
                 case StartEngine(engine):
                     self._run(self._start(engine))
                 case StopEngine(engine, reason):
-                    self._run(self._stop(engine, reason))
+                    self._stops[engine] = self._run(self._stop(engine, reason))
                 case Grant(lease, engine):
                     self._grant(lease, engine)
                 case Refuse(lease, reason):
@@ -136,11 +214,12 @@ class ModelManager:
                 case WakeAt(at):
                     self._wake_at(at)
         self._schedule_expiry()
+        self._on_change()
 
     def _grant(self, lease: str, engine: int) -> None:
         waiter = self._granted.get(lease)
         if waiter is not None and not waiter.done():
-            waiter.set_result(self._engines[engine])
+            waiter.set_result((engine, self._engines[engine]))
 
     def _refuse(self, lease: str, reason: str) -> None:
         waiter = self._granted.get(lease)
@@ -148,20 +227,19 @@ class ModelManager:
             # A fresh one for each waiter: an exception collects the frames that it passes through.
             waiter.set_exception(self._failure_type(reason))
 
-    def _run(self, coroutine: Any) -> None:
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _start(self, number: int) -> None:
-        engine = self._new_engine()
-        started = clock.now()
+        engine, started = self._new_engine(), clock.now()
         try:
-            await engine.start(timeout_s=self._load_timeout_s)
+            async with self._load_gate:
+                await engine.start(timeout_s=self._settings.load_timeout_s)
         except OcrServeError as error:
-            self._failure_type = type(error)
-            log.warning("load failed", extra={"model": self.name, "error": str(error)})
-            self._do(self._lifecycle.load_failed(number, str(error), clock.now()))
+            self._load_failed(number, type(error), str(error))
             return
         except asyncio.CancelledError:
             engine.kill()
@@ -169,9 +247,8 @@ class ModelManager:
         except Exception as error:
             # Not a known failure: the waiters must still hear of it.
             engine.kill()
-            self._failure_type = EngineUnavailable
             log.exception("load failed", extra={"model": self.name})
-            self._do(self._lifecycle.load_failed(number, type(error).__name__, clock.now()))
+            self._load_failed(number, EngineUnavailable, type(error).__name__)
             return
         self.loads += 1
         self._engines[number] = engine
@@ -179,6 +256,11 @@ class ModelManager:
         log.info("model loaded", extra={**facts, "memory_bytes": engine.memory_bytes()})
         self._run(self._watch(engine))
         self._do(self._lifecycle.loaded(number, clock.now()))
+
+    def _load_failed(self, number: int, kind: type[OcrServeError], reason: str) -> None:
+        self._failure_type = kind
+        log.warning("load failed", extra={"model": self.name, "error": reason})
+        self._do(self._lifecycle.load_failed(number, reason, clock.now()))
 
     async def _watch(self, engine: EngineProcess) -> None:
         """Notice an engine that ends by itself, between pages too."""
@@ -191,19 +273,24 @@ class ModelManager:
             if engine.alive or self._lifecycle.engine_state(number) != "READY":
                 continue
             del self._engines[number]
+            self._on_gone(number)
             returncode = engine.exited.result()
             extra = {"model": self.name, "pid": engine.pid, "returncode": returncode}
             log.warning("engine died", extra=extra)
             self._do(self._lifecycle.died(number, clock.now()))
 
-    async def _stop(self, number: int, reason: str) -> None:
-        engine = self._engines[number]
-        held, started = engine.memory_bytes(), clock.now()
+    async def _stop(self, number: int, reason: str) -> UnloadResult:
+        engine, started = self._engines[number], clock.now()
+        held = await self._memory_of(engine.pid)
         await engine.stop()
-        del self._engines[number]
-        facts = {"model": self.name, "pid": engine.pid, "reason": reason, "freed_bytes": held}
-        log.info("model unloaded", extra={**facts, "unload_s": clock.now() - started})
+        freed = await wait_for_memory(held, lambda: self._memory_of(engine.pid))
+        del self._engines[number], self._stops[number]
+        self._on_gone(number)
+        unload_s = clock.now() - started
+        result = UnloadResult(self.name, engine.pid, reason, held, freed, unload_s)
+        _log_unload(result)
         self._do(self._lifecycle.stopped(number, clock.now()))
+        return result
 
     def _wake_at(self, at: float) -> None:
         if self._wake is not None:
@@ -218,10 +305,30 @@ class ModelManager:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
-        at = self._lifecycle.next_expiry(self._idle_timeout_s)
+        at = self._lifecycle.next_expiry(self._idle_timeout_s, keep_one=not self.autonomous)
         if at is not None:
             delay = max(at - clock.now(), 0)
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        self._do(self._lifecycle.expire(clock.now(), self._idle_timeout_s))
+        keep_one = not self.autonomous
+        now, timeout_s = clock.now(), self._idle_timeout_s
+        self._do(self._lifecycle.expire(now, timeout_s, keep_one=keep_one))
+
+    @property
+    def _idle_timeout_s(self) -> float:
+        return -1 if self.pinned else self._settings.idle_timeout_s
+
+
+def _log_unload(result: UnloadResult) -> None:
+    facts = {
+        "model": result.model,
+        "pid": result.pid,
+        "reason": result.reason,
+        "freed_bytes": result.freed_bytes,
+        "unload_s": round(result.unload_s, 3),
+    }
+    if result.missing_bytes:
+        log.warning("memory did not come back", extra={**facts, "missing": result.missing_bytes})
+    else:
+        log.info("model unloaded", extra=facts)

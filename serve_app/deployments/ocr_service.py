@@ -1,6 +1,11 @@
 """OCRService: one share of one device. Takes pages, keeps engines, retries a crash once.
 
-A plain class; ``app.py`` turns it into a Serve deployment.
+A plain class; ``app.py`` turns it into a Serve deployment. The way of a page through it:
+
+  turn (at most ``max_concurrent_predictions`` per model, in a fair order)
+  → admission (its estimate against the byte budget and the level of the device)
+  → lease (a free engine, or a load)
+  → prediction → record; everything is given back in reverse order, whatever happened.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,20 +23,33 @@ import numpy as np
 import numpy.typing as npt
 
 from serve_app import clock
+from serve_app.deployments.heartbeat import Heartbeat
+from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
 from serve_app.deployments.model_manager import EngineLease, ModelManager
+from serve_app.deployments.page_log import PageLog
+from serve_app.deployments.replica_reporter import ReplicaReporter
+from serve_app.deployments.turnstile import Turnstile
+from serve_app.devices.probe import MemoryProbe, probe_for
 from serve_app.document import FileKind, PageResult, PredictOptions
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
 from serve_app.errors import (
+    CapacityError,
     DeadlineExceeded,
     EngineCrashed,
     EngineHung,
     EngineOutOfMemory,
     EngineProtocolError,
+    OcrServeError,
+    PageTooLargeForBudget,
     QueueFull,
     UnknownModel,
 )
-from serve_app.settings import AppSettings, PoolSettings
+from serve_app.facts import Outcome, Priority, TaskRecord
+from serve_app.policy.admission import FallbackFacts
+from serve_app.policy.estimate import PeakEstimator
+from serve_app.settings import AppSettings
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
 
 log = logging.getLogger("ocr_serve.pages")
@@ -46,14 +65,35 @@ class PageJob:
         model: declared name.
         kind, index: format of the file and the page's place in it.
         options: of the request.
-        request_id: for the log.
+        pixels: of the page, from the file's headers.
+        request_id: pages of one request take turns with those of others.
+        fallback: another pool that may take the page, if it may.
+        fell_back: whether this pool is that other one.
     """
 
     model: str
     kind: FileKind
     index: int
     options: PredictOptions
+    pixels: int = 0
     request_id: str = ""
+    priority: Priority = "interactive"
+    fallback: FallbackFacts | None = None
+    fell_back: bool = False
+
+
+@dataclass(slots=True)
+class _Cost:
+    """What is known of a page's cost so far."""
+
+    came: float
+    estimate_bytes: int = 0
+    peak_bytes: int = 0
+    queue_s: float = 0.0
+    load_s: float = 0.0
+    run_s: float = 0.0
+    cold: bool = False
+    started: bool = False
 
 
 class OCRService:
@@ -63,16 +103,63 @@ class OCRService:
         pool: this replica's pool, by name.
         settings: the whole application's.
         factory: import path of the engine's factory; tests give a fake one.
+        probe: reads the devices; tests give a fake one.
+        registry, watch: handles of the singletons; without them the replica decides alone.
     """
 
-    def __init__(self, pool: str, settings: AppSettings, factory: str | None = None) -> None:
+    def __init__(
+        self,
+        pool: str,
+        settings: AppSettings,
+        factory: str | None = None,
+        probe: MemoryProbe | None = None,
+        registry: Any = None,
+        watch: Any = None,
+    ) -> None:
         configure_logging(settings.log_level)
-        self._pool_name, self._pool = pool, settings.pools[pool]
-        self._models = {
-            name: _new_manager(name, settings, self._pool, factory) for name in settings.models
+        self._pool_name, self._pool, self._settings = pool, settings.pools[pool], settings
+        self._factory = factory
+        self._heartbeat: Heartbeat | None = None
+        self._guard = MemoryGuard(
+            probe or probe_for(self._pool.device, _identity()[1]),
+            settings.pressure,
+            budget_bytes=self._pool.memory_bytes,
+            budget_key=f"pools.{pool}.memory_bytes",
+            queue_timeout_s=self._pool.queue_timeout_s,
+        )
+        load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
+        self._models = {name: self._new_manager(name, load_gate) for name in settings.models}
+        self._guard.watch(self._models)
+        self._turnstiles = {
+            name: Turnstile(model.max_concurrent_predictions)
+            for name, model in settings.models.items()
         }
-        self._settings = settings
+        self._estimators = {
+            name: PeakEstimator(model.memory.base_bytes, model.memory.bytes_per_pixel)
+            for name, model in settings.models.items()
+        }
+        self._page_log = PageLog()
         self._pages: set[asyncio.Task[PageResult]] = set()
+        self._recycling = False
+        self._replica, node = _identity()
+        self._reporter = ReplicaReporter(
+            self._replica,
+            node,
+            pool,
+            self._pool.device,
+            guard=self._guard,
+            managers=self._models,
+            turnstiles=self._turnstiles,
+            page_log=self._page_log,
+            estimate=lambda model: self._estimators[model].estimate(0),
+            running=lambda: len(self._pages),
+        )
+        loop = asyncio.get_running_loop()
+        self._loops = [loop.create_task(self._guard.sample_forever())]
+        if registry is not None and watch is not None:
+            self._heartbeat = Heartbeat(self._reporter, registry, watch)
+            self._reporter.on_change = self._heartbeat.changed
+            self._loops.append(loop.create_task(self._heartbeat.run()))
 
     async def predict_page(
         self, file: npt.NDArray[np.uint8], job: PageJob, deadline_s: float
@@ -85,16 +172,15 @@ class OCRService:
             deadline_s: seconds from now for queue, load and run.
 
         Raises:
-            OcrServeError: typed; see ``ModelManager.lease`` and ``EngineProcess.predict``.
+            OcrServeError: typed; see ``MemoryGuard.admitted``, ``ModelManager.lease`` and
+                ``EngineProcess.predict``.
         """
-        manager = self._models.get(job.model)
-        if manager is None:
+        if job.model not in self._models:
             raise UnknownModel(f"no model {job.model!r}; declared: {', '.join(self._models)}")
         if len(self._pages) >= self._pool.max_queued_pages:
             raise QueueFull(f"{len(self._pages)} pages in this worker (pools.*.max_queued_pages)")
-        started = asyncio.Event()
-        deadline = clock.now() + deadline_s
-        page = asyncio.create_task(self._predict(manager, file, job, deadline, started))
+        cost = _Cost(clock.now())
+        page = asyncio.create_task(self._recorded(file, job, cost, cost.came + deadline_s))
         self._pages.add(page)
         page.add_done_callback(self._pages.discard)
         try:
@@ -102,75 +188,125 @@ class OCRService:
         except asyncio.CancelledError:
             # The caller left. A page that waits is dropped; one that runs is not taken back,
             # since its engine would have to be killed for it.
-            if not started.is_set():
+            if not cost.started:
                 page.cancel()
             page.add_done_callback(_forget_outcome)
             raise
 
     async def models(self) -> dict[str, Any]:
         """State of every model in this replica."""
-        return {
-            "pool": self._pool_name,
-            "replica_pid": os.getpid(),
-            "models": {name: manager.status() for name, manager in self._models.items()},
-        }
+        models = {name: dataclasses.asdict(m.facts()) for name, m in self._models.items()}
+        return {"pool": self._pool_name, "replica_pid": os.getpid(), "models": models}
 
     def record_routing_stats(self) -> dict[str, Any]:
         """What the request router (``router.py``) knows of this replica; asked for by Serve."""
-        facts = {name: manager.status() for name, manager in self._models.items()}
+        states = {name: manager.facts().state for name, manager in self._models.items()}
         return {
-            "loaded": [name for name, model in facts.items() if model["state"] == "READY"],
-            "loading": [name for name, model in facts.items() if model["state"] == "LOADING"],
-            "pages": len(self._pages),
+            "loaded": [name for name, state in states.items() if state == "READY"],
+            "loading": [name for name, state in states.items() if state == "LOADING"],
+            "failed": [name for name, state in states.items() if state == "FAILED"],
+            "pages_by_model": {name: m.facts().references for name, m in self._models.items()},
+            "level": self._guard.level,
         }
 
     async def close(self) -> None:
         """End all engines; called when the replica stops."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._reporter.close()
         await asyncio.gather(*(manager.close() for manager in self._models.values()))
+        await self._guard.close()
+        if self._heartbeat is not None:
+            await self._heartbeat.good_bye(self._replica)
 
-    async def _predict(
+    async def _recorded(
+        self, file: npt.NDArray[np.uint8], job: PageJob, cost: _Cost, deadline: float
+    ) -> PageResult:
+        """One page, with a record of what became of it."""
+        outcome: Outcome = "failed"
+        code: str | None = "internal"
+        try:
+            result = await self._page(file, job, cost, deadline)
+            outcome, code = "success", None
+            return dataclasses.replace(result, record=self._record(job, cost, outcome, code))
+        except asyncio.CancelledError:
+            outcome, code = "cancelled", "cancelled"
+            raise
+        except OcrServeError as error:
+            rejected = isinstance(error, CapacityError | PageTooLargeForBudget)
+            outcome, code = "rejected" if rejected else "failed", error.code
+            raise
+        finally:
+            self._guard.page_ended()
+            self._page_log.add(self._record(job, cost, outcome, code))
+
+    async def _page(
+        self, file: npt.NDArray[np.uint8], job: PageJob, cost: _Cost, deadline: float
+    ) -> PageResult:
+        turnstile, task = self._turnstiles[job.model], uuid.uuid4().hex
+        where = {"model": job.model, "pool": self._pool_name}
+        turn = turnstile.turn(
+            job.request_id, priority=job.priority, timeout_s=deadline - clock.now()
+        )
+        async with turn:
+            metrics.queue_length.set(turnstile.waiting, tags=where)
+            estimator = self._estimators[job.model]
+            cost.estimate_bytes = estimator.estimate(job.pixels, self._resident_bytes(job.model))
+            needs = PageNeeds(
+                task,
+                job.model,
+                job.priority,
+                cost.estimate_bytes,
+                clock.now() - cost.came,
+                job.fallback,
+            )
+            async with self._guard.admitted(needs, queued=turnstile.waiting):
+                return await self._attempts(file, job, task, cost, deadline)
+
+    async def _attempts(
         self,
-        manager: ModelManager,
         file: npt.NDArray[np.uint8],
         job: PageJob,
+        task: str,
+        cost: _Cost,
         deadline: float,
-        started: asyncio.Event,
     ) -> PageResult:
-        wire = {
-            "kind": job.kind,
-            "index": job.index,
-            "options": dataclasses.asdict(job.options),
-        }
+        manager = self._models[job.model]
+        cost.queue_s = clock.now() - cost.came
         for attempt in range(1, PAGE_ATTEMPTS + 1):
-            queued = clock.now()
-            async with manager.lease(timeout_s=deadline - queued) as lease:
-                started.set()
-                leased = clock.now()
+            async with manager.lease(timeout_s=deadline - clock.now()) as lease:
+                cost.started = True
+                cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
+                self._guard.place(task, job.model, lease.number)
+                resident = lease.engine.memory_bytes()
                 try:
-                    prediction = await self._run(lease, file, wire, job, deadline)
+                    prediction = await self._run(lease, file, job, deadline)
                 except EngineCrashed as error:
                     facts = {"attempt": attempt, "error": str(error), **_names(job, lease)}
                     log.warning("engine crashed under a page", extra=facts)
                     if attempt == PAGE_ATTEMPTS:
                         raise
                     continue
-            _log_page(job, lease, prediction, queue_s=leased - queued, attempt=attempt)
+                cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
+                self._estimators[job.model].observe(job.pixels, cost.peak_bytes, resident)
+                self._recycle(job.model, lease)
             return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _run(
-        self,
-        lease: EngineLease,
-        file: npt.NDArray[np.uint8],
-        wire: Mapping[str, Any],
-        job: PageJob,
-        deadline: float,
+        self, lease: EngineLease, file: npt.NDArray[np.uint8], job: PageJob, deadline: float
     ) -> Prediction:
+        wire: Mapping[str, Any] = {
+            "kind": job.kind,
+            "index": job.index,
+            "options": dataclasses.asdict(job.options),
+        }
         own_timeout_s = self._settings.models[job.model].predict_timeout_s
         left_s = deadline - clock.now()
         try:
             return await lease.engine.predict(
-                wire, memoryview(file), timeout_s=max(min(own_timeout_s, left_s), 0.001)
+                wire, file.data, timeout_s=max(min(own_timeout_s, left_s), 0.001)
             )
         except EngineHung:
             if left_s < own_timeout_s:
@@ -179,36 +315,99 @@ class OCRService:
                 ) from None
             raise
         except (EngineOutOfMemory, EngineProtocolError):
-            lease.retire = "unreliable after a failure"
+            self._retire(job.model, lease, "unreliable")
             raise
+
+    def _recycle(self, model: str, lease: EngineLease) -> None:
+        """Have an engine replaced that grew or served too much; one at a time."""
+        engine, limits = lease.engine, self._settings.recycle
+        if self._guard.budget.excess_bytes:
+            self._retire(model, lease, "over_budget")
+        elif self._recycling:
+            return
+        elif engine.memory_bytes() > engine.baseline_bytes + limits.drift_bytes:
+            self._retire(model, lease, "drift")
+        elif engine.pages >= limits.max_pages:
+            self._retire(model, lease, "max_pages")
+
+    def _retire(self, model: str, lease: EngineLease, reason: str) -> None:
+        lease.retire = reason
+        self._recycling = True
+        tags = {"model": model, "pool": self._pool_name, "reason": reason}
+        metrics.recycles.inc(tags=tags)
+        lease.engine.exited.add_done_callback(self._recycled)
+
+    def _recycled(self, _: object) -> None:
+        self._recycling = False
+
+    def _resident_bytes(self, model: str) -> int:
+        """What the engine holds that the next page of the model would run on; 0 if none is free."""
+        manager = self._models[model]
+        number = manager.next_engine()
+        return manager.engines[number].memory_bytes() if number is not None else 0
+
+    def _record(self, job: PageJob, cost: _Cost, outcome: Outcome, code: str | None) -> TaskRecord:
+        return TaskRecord(
+            task_id=uuid.uuid4().hex,
+            request_id=job.request_id,
+            model=job.model,
+            pool=self._pool_name,
+            device=self._pool.device,
+            page=job.index + 1,
+            pixels=job.pixels,
+            estimate_bytes=cost.estimate_bytes,
+            peak_bytes=cost.peak_bytes,
+            queue_s=round(cost.queue_s, 4),
+            load_s=round(cost.load_s, 4),
+            run_s=round(cost.run_s, 4),
+            outcome=outcome,
+            fallback=job.fell_back,
+            cold=cost.cold,
+            error=code,
+        )
+
+    def _new_manager(self, name: str, load_gate: asyncio.Semaphore) -> ModelManager:
+        model, settings = self._settings.models[name], self._settings
+        spec = {
+            "model": model.model_dump(mode="json"),
+            "limits": settings.limits.model_dump(mode="json"),
+            "documents": settings.documents.model_dump(mode="json"),
+            "device": self._pool.device,
+        }
+        environment = engine_environment(self._pool, model, settings.paddlex.font_path)
+        chosen = {"factory": self._factory} if self._factory else {}
+        return ModelManager(
+            name,
+            model,
+            lambda: EngineProcess(name, spec, env=environment, **chosen),
+            load_gate=load_gate,
+            memory_of=self._guard.memory_of,
+            on_gone=lambda number: self._guard.engine_gone(name, number),
+            on_change=self._changed,
+        )
+
+    def _changed(self) -> None:
+        """A model is in another state: pages may go on, and the registry is told."""
+        self._guard.notify()
+        if self._heartbeat is not None:
+            self._heartbeat.changed()
+
+
+def _identity() -> tuple[str, str]:
+    """This replica's id at Serve and its node's at Ray; made-up ones outside of them."""
+    import ray
+    from ray import serve
+
+    if not ray.is_initialized():
+        return f"local-{os.getpid()}", "local"
+    node = ray.get_runtime_context().get_node_id()
+    return serve.get_replica_context().replica_id.unique_id, node
 
 
 def _forget_outcome(page: asyncio.Task[PageResult]) -> None:
     """Nobody is left to hear of it; asyncio would complain about a failure that none looked at."""
     if not page.cancelled():
         page.exception()
-
-
-def _new_manager(
-    name: str, settings: AppSettings, pool: PoolSettings, factory: str | None
-) -> ModelManager:
-    model = settings.models[name]
-    spec = {
-        "model": model.model_dump(mode="json"),
-        "limits": settings.limits.model_dump(mode="json"),
-        "documents": settings.documents.model_dump(mode="json"),
-        "device": pool.device,
-    }
-    environment = engine_environment(pool, model, settings.paddlex.font_path)
-    chosen = {"factory": factory} if factory else {}
-    return ModelManager(
-        name,
-        lambda: EngineProcess(name, spec, env=environment, **chosen),
-        max_engines=model.max_concurrent_predictions,
-        grow_after_s=model.grow_after_s,
-        load_timeout_s=model.load_timeout_s,
-        idle_timeout_s=model.idle_timeout_s,
-    )
 
 
 def _names(job: PageJob, lease: EngineLease) -> dict[str, Any]:
@@ -218,17 +417,3 @@ def _names(job: PageJob, lease: EngineLease) -> dict[str, Any]:
         "page": job.index + 1,
         "engine_pid": lease.engine.pid,
     }
-
-
-def _log_page(
-    job: PageJob, lease: EngineLease, prediction: Prediction, *, queue_s: float, attempt: int
-) -> None:
-    facts = {
-        "pixels": prediction.result.width * prediction.result.height,
-        "queue_s": round(queue_s, 3),
-        "run_s": round(prediction.run_s, 3),
-        "peak_bytes": prediction.peak_bytes,
-        "cold": lease.cold,
-        "attempt": attempt,
-    }
-    log.info("page done", extra={**_names(job, lease), **facts})

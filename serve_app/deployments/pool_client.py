@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import logging
 import time
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -17,10 +20,13 @@ from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
 from serve_app.deployments.ocr_service import PageJob
+from serve_app.deployments.pool_choice import PoolChoice
 from serve_app.document import DocumentInfo, PageResult, PredictOptions
 from serve_app.documents.reader import DocumentReader
 from serve_app.errors import (
     DeadlineExceeded,
+    FallBackAdvised,
+    MemoryPressure,
     OcrServeError,
     PageFailed,
     QueueFull,
@@ -29,6 +35,8 @@ from serve_app.errors import (
 )
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
+
+log = logging.getLogger("ocr_serve.gateway")
 
 # What a worker needs to say "deadline exceeded" itself before the gateway stops listening.
 ANSWER_GRACE_S = 2.0
@@ -40,8 +48,15 @@ _STATE_ORDER = ("READY", "LOADING", "UNLOADING", "FAILED", "UNLOADED")
 class PoolClient:
     """Implements ``ports.DocumentService`` on the pools' handles, in order of preference."""
 
-    def __init__(self, settings: AppSettings, pools: Mapping[str, DeploymentHandle]) -> None:
-        self._settings, self._pools = settings, pools
+    def __init__(
+        self,
+        settings: AppSettings,
+        pools: Mapping[str, DeploymentHandle],
+        registry: DeploymentHandle,
+    ) -> None:
+        self._settings, self._pools, self._registry = settings, pools, registry
+        self._choice = PoolChoice(settings.pools, registry)
+        self._refreshing: asyncio.Task[None] | None = None
         self._reader = DocumentReader(
             settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
         )
@@ -64,7 +79,9 @@ class PoolClient:
         if model not in self._settings.models:
             declared = ", ".join(self._settings.models)
             raise UnknownModel(f"no model {model!r}; declared: {declared}")
+        self._start_refreshing()
         deadline = clock.now() + deadline_s
+        request_id = uuid.uuid4().hex
         # Put once: every page's worker maps the same copy. An array, since bytes would be copied.
         file = await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
         window: deque[asyncio.Task[PageResult]] = deque()
@@ -72,7 +89,11 @@ class PoolClient:
             for index in pages:
                 if len(window) == self._settings.gateway.window_pages:
                     yield await window.popleft()
-                job = PageJob(model, info.kind, index, options)
+                size = info.pages[index]
+                pixels = size.width * size.height
+                job = PageJob(
+                    model, info.kind, index, options, pixels, request_id, options.priority
+                )
                 window.append(asyncio.create_task(self._predict_page(file, job, deadline)))
             while window:
                 yield await window.popleft()
@@ -108,25 +129,41 @@ class PoolClient:
 
     async def close(self) -> None:
         """End the reader."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         await self._reader.close()
+
+    def _start_refreshing(self) -> None:
+        """Not in the constructor: Serve builds the application before its loop runs."""
+        if self._refreshing is None:
+            refresh = self._choice.refresh_forever()
+            self._refreshing = asyncio.get_running_loop().create_task(refresh)
 
     async def _predict_page(
         self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
     ) -> PageResult:
+        """One page, where it goes best; once more if the worker died under it."""
+        choice = self._choice.choose(job.options.priority)
+        job = dataclasses.replace(job, fallback=choice.fallback, fell_back=choice.fell_back)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
-                return await self._call(file, job, deadline)
+                return await self._call(choice.pool, file, job, deadline)
+            except FallBackAdvised as advice:
+                if choice.fallback is None:
+                    raise MemoryPressure(str(advice)) from None
+                job = dataclasses.replace(job, fallback=None, fell_back=True)
+                return await self._call(choice.fallback.pool, file, job, deadline)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _call(self, file: ray.ObjectRef[Any], job: PageJob, deadline: float) -> PageResult:
+    async def _call(
+        self, pool: str, file: ray.ObjectRef[Any], job: PageJob, deadline: float
+    ) -> PageResult:
         left_s = deadline - clock.now()
-        handle = next(iter(self._pools.values()))
-        response = handle.options(method_name="predict_page", _by_reference=True).remote(
-            file, job, left_s
-        )
+        handle = self._pools[pool].options(method_name="predict_page", _by_reference=True)
+        response = handle.remote(file, job, left_s)
         try:
             return await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
         except asyncio.TimeoutError:
@@ -166,8 +203,15 @@ def _copy(error: OcrServeError) -> OcrServeError:
     return type(error)(*error.args)
 
 
+def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float) -> None:
+    facts = {"deployment": handle.deployment_name, "error_type": type(error).__name__}
+    log.warning("pool did not answer", extra={**facts, "waited_s": round(waited_s, 3)})
+
+
 def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> ModelStatus:
-    states, engines, error = set(), [], None
+    states: set[str] = set()
+    engines: list[dict[str, Any]] = []
+    error: str | None = None
     for replica in replicas:
         model = replica["models"][name]
         states.add(model["state"])

@@ -8,22 +8,29 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class ProcessMemory:
-    """Bytes of resident memory: now, and the highest since ``reset_peak`` (or the start)."""
+    """Bytes that ending the process would give back: now, and the highest since ``reset_peak``.
+
+    Anonymous and shared memory (RssAnon + RssShmem). Pages of files (libraries, weights) are in
+    memory once for all engines and stay in the page cache: they are not counted (see ram.py). The
+    kernel keeps the peak of all resident pages only, so the file pages of now are taken off it.
+    """
 
     resident_bytes: int
     peak_bytes: int
 
 
 def read(pid: int) -> ProcessMemory | None:
-    """VmRSS and VmHWM of /proc/<pid>/status; None if the process is gone."""
+    """From /proc/<pid>/status; None if the process is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = dict(line.split(":", 1) for line in status.splitlines() if line.startswith("Vm"))
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     if "VmRSS" not in fields:  # a zombie
         return None
-    return ProcessMemory(_kib(fields["VmRSS"]), _kib(fields["VmHWM"]))
+    held = _kib(fields["RssAnon"]) + _kib(fields["RssShmem"])
+    peak = _kib(fields["VmHWM"]) - _kib(fields["RssFile"])
+    return ProcessMemory(held, max(peak, held))
 
 
 def reset_peak(pid: int) -> bool:

@@ -84,7 +84,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], bytes]:
 def _parse(data: bytes) -> dict[str, Any]:
     try:
         header = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ChannelGarbage("header is not JSON") from None
     if not isinstance(header, dict):
         raise ChannelGarbage("header is not an object")

@@ -205,7 +205,9 @@ class ChildProcess:
         returncode = self._popen.wait()
         self._close()
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ChildCrashed(f"{self.name} ended with {returncode}", returncode))
+            self._answer.set_exception(
+                ChildCrashed(f"{self.name} ended with {returncode}", returncode)
+            )
         self.exited.set_result(returncode)
 
     def _returncode(self) -> int | None:
@@ -226,7 +228,8 @@ class ChildProcess:
 
     async def _copy_log(self) -> None:
         """Each line that the child prints becomes one log record."""
-        assert self._popen is not None and self._popen.stderr is not None
+        assert self._popen is not None
+        assert self._popen.stderr is not None
         reader = asyncio.StreamReader(limit=2**16)
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(

@@ -66,7 +66,7 @@ def decode_result(payload: bytes) -> PageResult:
             exports=exports,
             notices=tuple(head["notices"]),
         )
-    except (KeyError, TypeError, struct.error) as error:
+    except (KeyError, TypeError, RecursionError, struct.error) as error:
         raise ValueError(f"not a page result: {type(error).__name__}") from None
 
 

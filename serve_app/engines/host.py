@@ -59,7 +59,9 @@ def watch_for_hangup(sock: socket.socket) -> None:
 def main(argv: list[str]) -> None:
     fd, parent_pid, factory_path = int(argv[1]), int(argv[2]), argv[3]
     die_with_parent(parent_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent drains
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to the whole group; the parent drains
     # Third parties print to stdout; it must go where the parent reads.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sock = socket.socket(fileno=fd)

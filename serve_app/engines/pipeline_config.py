@@ -237,7 +237,10 @@ def _set_stages(config: dict[str, Any], stages: frozenset[StageName]) -> None:
         ocr["SubModules"].pop("TextLineOrientation", None)
     if config["pipeline_name"] == "OCR":
         return
-    for table, section in ((_STAGE_SUBPIPELINES, "SubPipelines"), (_STAGE_SUBMODULES, "SubModules")):
+    for table, section in (
+        (_STAGE_SUBPIPELINES, "SubPipelines"),
+        (_STAGE_SUBMODULES, "SubModules"),
+    ):
         for stage, name in table.items():
             config[STAGE_OPTIONS[stage]] = stage in stages
             if stage not in stages:

@@ -57,6 +57,8 @@ class EngineProcess:
         self._child = ChildProcess(factory, name=f"engine {model}", env=env)
         self.model = model
         self.pages = 0
+        #: Resident bytes after the first page: what later growth is measured against.
+        self.baseline_bytes = 0
         self.exited = self._child.exited
 
     @property
@@ -115,6 +117,8 @@ class EngineProcess:
             self.kill()
             raise EngineProtocolError(str(error)) from None
         self.pages += 1
+        if memory and not self.baseline_bytes:
+            self.baseline_bytes = memory.resident_bytes
         return Prediction(result, run_s, memory.peak_bytes if memory else 0)
 
     def memory_bytes(self) -> int:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 EngineState = Literal["LOADING", "READY", "UNLOADING"]
+_BEST_FIRST: tuple[EngineState, ...] = ("READY", "LOADING", "UNLOADING")
 ModelState = Literal["UNLOADED", "LOADING", "READY", "UNLOADING", "FAILED"]
 
 
@@ -106,9 +107,9 @@ class ModelLifecycle:
     def state(self) -> ModelState:
         """The model's state: that of its best engine."""
         states = {engine.state for engine in self._engines.values()}
-        for state in ("READY", "LOADING", "UNLOADING"):
+        for state in _BEST_FIRST:
             if state in states:
-                return state  # type: ignore[return-value]
+                return state
         return "FAILED" if self.failure else "UNLOADED"
 
     @property
@@ -125,6 +126,19 @@ class ModelLifecycle:
         """State of one engine; None if it is gone."""
         found = self._engines.get(engine)
         return found.state if found else None
+
+    def is_free(self, engine: int) -> bool:
+        """Whether the engine is READY and nobody holds it."""
+        found = self._engines.get(engine)
+        return found is not None and self._is_free(found)
+
+    def next_engine(self) -> int | None:
+        """The engine that an acquire would be granted at once; None if it had to wait."""
+        return None if self._waiters else self._free_engine()
+
+    def idle_engines(self, now: float) -> dict[int, float]:
+        """Seconds since their last use, of the engines that nobody holds."""
+        return {n: now - e.free_since for n, e in self._engines.items() if self._is_free(e)}
 
     # stimuli
 
@@ -182,6 +196,14 @@ class ModelLifecycle:
         self._engines.pop(number, None)
         return self._plan(now)
 
+    def evict(self, number: int, reason: str) -> list[Action]:
+        """Stop this one engine to make room, if it is READY and free."""
+        engine = self._engines.get(number)
+        if engine is None or not self._is_free(engine):
+            return []
+        engine.state = "UNLOADING"
+        return [StopEngine(number, reason)]
+
     def unload(self, now: float, reason: str, *, generation: int | None = None) -> list[Action]:
         """Stop every engine that is READY and free; nothing while anybody holds or waits.
 
@@ -191,16 +213,27 @@ class ModelLifecycle:
             return []
         return self._stop_free(now, 0.0, reason)
 
-    def expire(self, now: float, idle_timeout_s: float) -> list[Action]:
-        """Stop the engines that nobody used for ``idle_timeout_s`` (−1: never)."""
+    def expire(self, now: float, idle_timeout_s: float, *, keep_one: bool = False) -> list[Action]:
+        """Stop the engines that nobody used for ``idle_timeout_s`` (−1: never).
+
+        With ``keep_one`` surplus engines only: the last READY one is left to the registry.
+        """
         if idle_timeout_s < 0:
             return []
-        return self._stop_free(now, idle_timeout_s, "idle")
+        return self._stop_free(now, idle_timeout_s, "idle", keep_one=keep_one)
 
-    def next_expiry(self, idle_timeout_s: float) -> float | None:
+    def next_expiry(self, idle_timeout_s: float, *, keep_one: bool = False) -> float | None:
         """When ``expire`` has something to do next, if nothing else happens."""
         free = [e.free_since for e in self._engines.values() if self._is_free(e)]
-        return min(free) + idle_timeout_s if free and idle_timeout_s >= 0 else None
+        if not free or idle_timeout_s < 0 or (keep_one and self._ready() <= 1):
+            return None
+        return min(free) + idle_timeout_s
+
+    def idle_since(self) -> float | None:
+        """When the model was last used; None while it is in use or has no READY engine."""
+        if self.references or not self._ready():
+            return None
+        return max(e.free_since for e in self._engines.values() if e.state == "READY")
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed."""
@@ -236,13 +269,21 @@ class ModelLifecycle:
         free = [(e.free_since, n) for n, e in self._engines.items() if self._is_free(e)]
         return max(free)[1] if free else None
 
-    def _stop_free(self, now: float, idle_s: float, reason: str) -> list[Action]:
+    def _stop_free(
+        self, now: float, idle_s: float, reason: str, *, keep_one: bool = False
+    ) -> list[Action]:
         actions: list[Action] = []
-        for number, engine in self._engines.items():
+        oldest_first = sorted(self._engines.items(), key=lambda item: item[1].free_since)
+        for number, engine in oldest_first:
+            if keep_one and self._ready() <= 1:
+                break
             if self._is_free(engine) and now - engine.free_since >= idle_s:
                 engine.state = "UNLOADING"
                 actions.append(StopEngine(number, reason))
         return actions
+
+    def _ready(self) -> int:
+        return sum(engine.state == "READY" for engine in self._engines.values())
 
     @staticmethod
     def _is_free(engine: _Engine) -> bool:

@@ -1,0 +1,106 @@
+"""A replica's link to the singletons: reports at every change and once a second, and obeys.
+
+While the registry does not answer, the replica decides on idle time-outs itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any, Protocol
+
+from serve_app.facts import DomainReading, HeartbeatAnswer, ReplicaReport
+from serve_app.policy.registry_state import Memo
+
+log = logging.getLogger("ocr_serve.heartbeat")
+
+INTERVAL_S = 1.0
+# Changes closer together than this share a report.
+DEBOUNCE_S = 0.1
+ANSWER_TIMEOUT_S = 2.0
+MISSES_UNTIL_ALONE = 3
+
+
+class Reporter(Protocol):
+    """What the heartbeat needs of a replica."""
+
+    def report(self) -> ReplicaReport:
+        """The present."""
+        ...
+
+    def memo(self) -> Memo:
+        """What the registry must be told besides."""
+        ...
+
+    def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
+        """The registry has heard, and says this."""
+        ...
+
+    def set_autonomous(self, autonomous: bool) -> None:
+        """Decide alone, or leave it to the registry."""
+        ...
+
+
+class Heartbeat:
+    """See the module's docstring. ``registry`` and ``watch`` are Serve handles."""
+
+    def __init__(self, reporter: Reporter, registry: Any, watch: Any) -> None:
+        self._reporter, self._registry, self._watch = reporter, registry, watch
+        self._changed = asyncio.Event()
+        self._misses = 0
+
+    def changed(self) -> None:
+        """Something is different: report soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while True:
+            self._changed.clear()
+            await asyncio.gather(self._to_registry(), self._to_watch())
+            await asyncio.sleep(DEBOUNCE_S)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), INTERVAL_S - DEBOUNCE_S)
+
+    async def good_bye(self, replica: str) -> None:
+        """Tell the registry that the replica stops; best effort."""
+        try:
+            await asyncio.wait_for(_ask(self._registry.good_bye, replica), ANSWER_TIMEOUT_S)
+        except Exception as error:
+            log.info("no good-bye to the registry", extra={"error": type(error).__name__})
+
+    async def _to_registry(self) -> None:
+        report, memo = self._reporter.report(), self._reporter.memo()
+        try:
+            answer = await asyncio.wait_for(
+                _ask(self._registry.report, report, memo), ANSWER_TIMEOUT_S
+            )
+        except Exception as error:
+            self._missed(error)
+            return
+        if self._misses >= MISSES_UNTIL_ALONE:
+            log.info("the registry answers again", extra={"missed": self._misses})
+        self._misses = 0
+        self._reporter.set_autonomous(False)
+        self._reporter.answered(report, memo, answer)
+
+    def _missed(self, error: Exception) -> None:
+        self._misses += 1
+        if self._misses == MISSES_UNTIL_ALONE:
+            facts = {"missed": self._misses, "error": type(error).__name__}
+            log.warning("no answer from the registry, deciding alone", extra=facts)
+            self._reporter.set_autonomous(True)
+
+    async def _to_watch(self) -> None:
+        readings: tuple[DomainReading, ...] = self._reporter.report().domains
+        if not readings:
+            return
+        try:
+            await asyncio.wait_for(_ask(self._watch.report, readings), ANSWER_TIMEOUT_S)
+        except Exception as error:
+            log.debug("no answer from the memory watch", extra={"error": type(error).__name__})
+
+
+async def _ask(method: Any, *args: Any) -> Any:
+    return await method.remote(*args)

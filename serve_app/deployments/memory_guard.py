@@ -1,0 +1,311 @@
+"""The replica's memory: reads its devices, keeps its byte budget, and lets pages in or not.
+
+Carries out ``policy/admission.py``. All methods run on the replica's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from serve_app import clock
+from serve_app.deployments.model_manager import ModelManager
+from serve_app.devices.errors import DeviceError
+from serve_app.devices.probe import MemoryProbe
+from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
+from serve_app.facts import LEVELS, DomainReading, Level, Priority
+from serve_app.policy.admission import (
+    Admit,
+    Decision,
+    Evict,
+    FallBack,
+    FallbackFacts,
+    IdleEngine,
+    PageFacts,
+    Reject,
+    Wait,
+    decide,
+)
+from serve_app.policy.budget import ByteBudget
+from serve_app.policy.memory_pressure import ACTIONS, Crossing, PressureGauge
+from serve_app.settings import PressureSettings
+
+log = logging.getLogger("ocr_serve.memory")
+
+# Pages whose ends give the drain rate.
+DRAIN_PAGES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PageNeeds:
+    """What admission must know of a page.
+
+    Attributes:
+        task: its id; the reservation's too.
+        estimate_bytes: expected peak of the engine.
+        waited_s: since the page came.
+    """
+
+    task: str
+    model: str
+    priority: Priority
+    estimate_bytes: int
+    waited_s: float = 0.0
+    fallback: FallbackFacts | None = None
+
+
+class MemoryGuard:
+    """See the module's docstring.
+
+    Args:
+        probe: reads the devices.
+        settings: levels and the sampling interval.
+        budget_bytes: what the replica may hold on its own device.
+        budget_key: the configuration key that sets it, for error messages.
+        queue_timeout_s: longest wait of a page for memory.
+    """
+
+    def __init__(
+        self,
+        probe: MemoryProbe,
+        settings: PressureSettings,
+        *,
+        budget_bytes: int,
+        budget_key: str,
+        queue_timeout_s: float,
+    ) -> None:
+        self._probe, self._settings = probe, settings
+        self._budget_key, self._queue_timeout_s = budget_key, queue_timeout_s
+        self._gauge = PressureGauge(settings)
+        self._managers: Mapping[str, ModelManager] = {}
+        self._waiting: OrderedDict[str, Priority] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._ends: deque[float] = deque(maxlen=DRAIN_PAGES)
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.budget = ByteBudget(budget_bytes)
+        self.readings: tuple[DomainReading, ...] = ()
+
+    def watch(self, managers: Mapping[str, ModelManager]) -> None:
+        """The models whose engines count."""
+        self._managers = managers
+
+    @property
+    def level(self) -> Level:
+        """Of the fullest domain that this replica uses."""
+        levels = [self._gauge.level(reading.domain) for reading in self.readings]
+        return max(levels, key=LEVELS.index, default="normal")
+
+    @property
+    def drain_rate(self) -> float | None:
+        """Pages that ended per second lately; None before two of them did."""
+        if len(self._ends) < 2:
+            return None
+        span_s = clock.now() - self._ends[0]
+        return len(self._ends) / span_s if span_s > 0 else None
+
+    def page_ended(self) -> None:
+        """For the drain rate."""
+        self._ends.append(clock.now())
+
+    def notify(self) -> None:
+        """Something changed that a waiting page may have waited for."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def admitted(self, page: PageNeeds, *, queued: int = 0) -> AsyncIterator[None]:
+        """Hold a reservation of the page's estimate for the length of the block.
+
+        Raises:
+            PageTooLargeForBudget: it can never fit.
+            MemoryPressure: no room; FallBackAdvised if another pool may have some.
+        """
+        await self._admit(page, queued)
+        try:
+            yield
+        finally:
+            self.budget.release(page.task)
+            self.notify()
+
+    def place(self, task: str, model: str, engine: int) -> None:
+        """The page got this engine."""
+        if not self.budget.place(task, engine_name(model, engine)):
+            # The engine outgrew what was promised; it is ended after this page.
+            log.warning("engine above its reservation", extra={"model": model, "engine": engine})
+
+    async def sample_forever(self) -> None:
+        """Read the devices at the configured interval, and act on crossings."""
+        while True:
+            with contextlib.suppress(DeviceError):  # logged by ``sample``
+                await self.sample()
+            await asyncio.sleep(self._settings.sample_interval_s)
+
+    async def sample(self) -> None:
+        """Read the devices once."""
+        engines = {
+            engine.pid: engine_name(name, number)
+            for name, manager in self._managers.items()
+            for number, engine in manager.engines.items()
+            if engine.alive
+        }
+        try:
+            readings = await asyncio.to_thread(self._probe.read, list(engines))
+            held = await asyncio.to_thread(self._probe.per_process, list(engines))
+        except DeviceError as error:
+            log.warning("devices could not be read", extra={"error": str(error)})
+            raise
+        self.readings = readings
+        for pid, name in engines.items():
+            self.budget.measured(name, held.get(pid, 0))
+        for reading in readings:
+            if crossing := self._gauge.update(reading):
+                self._act(crossing)
+        self.notify()
+
+    async def memory_of(self, pid: int) -> int:
+        """Bytes that a process holds on the replica's device; 0 if that cannot be told."""
+        try:
+            return (await asyncio.to_thread(self._probe.per_process, [pid])).get(pid, 0)
+        except DeviceError as error:
+            log.warning("devices could not be read", extra={"error": str(error)})
+            return 0
+
+    def engine_gone(self, model: str, engine: int) -> None:
+        """Its memory is back."""
+        self.budget.gone(engine_name(model, engine))
+        self.notify()
+
+    async def close(self) -> None:
+        """Let go of the devices."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._probe.close()
+
+    async def _admit(self, page: PageNeeds, queued: int) -> None:
+        started, arriving = clock.now(), True
+        try:
+            while True:
+                waited_s = page.waited_s + clock.now() - started
+                engine = self._free_engine(page.model)
+                decision = decide(self._facts(page, engine, waited_s, arriving, queued))
+                if isinstance(decision, Admit) and self.budget.reserve(
+                    page.task, page.estimate_bytes, engine
+                ):
+                    return
+                arriving = False
+                self._waiting.setdefault(page.task, page.priority)
+                await self._follow(decision)
+        finally:
+            self._waiting.pop(page.task, None)
+
+    async def _follow(self, decision: Decision) -> None:
+        match decision:
+            case Evict(engines):
+                for engine in engines:
+                    manager = self._managers[engine.model]
+                    self._run(asyncio.create_task(manager.evict(engine.engine)))
+                await asyncio.sleep(0)
+            case Wait(_, remaining_s):
+                limit_s = min(remaining_s, self._settings.sample_interval_s) + 0.01
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), limit_s)
+            case FallBack(_, reason):
+                raise FallBackAdvised(reason)
+            case Reject("page_too_large_for_budget", _, needed, limit):
+                what = "the page's estimated memory in bytes"
+                raise PageTooLargeForBudget(what, needed, limit, self._budget_key)
+            case Reject(_, message, _, _, retry_after_s):
+                raise MemoryPressure(message, float(retry_after_s or 1))
+            case Admit():  # somebody else took the room since the decision
+                await asyncio.sleep(0)
+
+    def _facts(
+        self, page: PageNeeds, engine: str | None, waited_s: float, arriving: bool, queued: int
+    ) -> PageFacts:
+        ahead = 0
+        for task, priority in self._waiting.items():
+            if task == page.task:
+                break
+            ahead += priority == page.priority or priority == "interactive"
+        return PageFacts(
+            level=self.level,
+            priority=page.priority,
+            estimate_bytes=page.estimate_bytes,
+            needed_bytes=self.budget.needed_bytes(page.estimate_bytes, engine),
+            left_bytes=min(self.budget.left_bytes, self._left_in_domain()),
+            budget_bytes=self.budget.total_bytes,
+            queue_timeout_s=self._queue_timeout_s,
+            evictable=self._evictable(engine),
+            leaving_bytes=self._leaving_bytes(),
+            fallback=page.fallback,
+            arriving=arriving,
+            pages_ahead=ahead,
+            waited_s=waited_s,
+            queued=queued,
+            drain_rate=self.drain_rate,
+        )
+
+    def _left_in_domain(self) -> int:
+        """Bytes until the replica's own domain is critical, less what is promised but not held."""
+        if not self.readings:
+            return self.budget.total_bytes
+        own = self.readings[0]
+        promised = max(self.budget.committed_bytes - own.ours_bytes, 0)
+        return max(int(own.total_bytes * self._settings.critical) - own.used_bytes - promised, 0)
+
+    def _free_engine(self, model: str) -> str | None:
+        """The engine that a lease of the model would get now, if none is to be loaded."""
+        manager = self._managers.get(model)
+        number = manager.next_engine() if manager else None
+        return engine_name(model, number) if number is not None else None
+
+    def _evictable(self, but: str | None) -> list[IdleEngine]:
+        idle = []
+        for name, manager in self._managers.items():
+            for number, idle_s in manager.idle_engines().items():
+                label = engine_name(name, number)
+                if label != but and not self.budget.is_reserved(label):
+                    held = self.budget.engine_bytes(label)
+                    idle.append(IdleEngine(name, number, held, idle_s))
+        return idle
+
+    def _leaving_bytes(self) -> int:
+        return sum(
+            self.budget.engine_bytes(engine_name(name, number))
+            for name, manager in self._managers.items()
+            for number in manager.leaving_engines()
+        )
+
+    def _act(self, crossing: Crossing) -> None:
+        """What a rising level asks of this replica at once; the rest is the registry's."""
+        if not crossing.rising:
+            return
+        actions = ACTIONS[crossing.after]
+        facts = {"domain": crossing.domain, "after": crossing.after}
+        log.info("acting on memory level", extra={**facts, "actions": sorted(actions)})
+        for manager in self._managers.values():
+            if "unload_idle" in actions:
+                self._run(asyncio.create_task(manager.unload("emergency")))
+            elif "evict_idle" in actions and manager.autonomous and not manager.pinned:
+                self._run(asyncio.create_task(manager.unload("critical")))
+            elif "trim" in actions:
+                self._run(asyncio.create_task(manager.trim()))
+
+    def _run(self, task: asyncio.Task[object]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a memory action failed", extra={"error": repr(error)})
+
+
+def engine_name(model: str, number: int) -> str:
+    """Of an engine, in the byte account."""
+    return f"{model}/{number}"

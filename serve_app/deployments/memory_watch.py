@@ -1,0 +1,75 @@
+"""MemoryWatch: what every memory domain of the cluster is like now. One replica; off the hot path.
+
+Replicas read their own devices and act on what they read; this is where the readings meet, so that
+a crossing is one log line and one count, and the gateway has one snapshot to look at. It holds
+nothing that the next reports do not bring back.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from serve_app import clock
+from serve_app.facts import DomainReading, PressureSnapshot
+from serve_app.policy.memory_pressure import Crossing, PressureGauge
+from serve_app.settings import AppSettings
+from serve_app.telemetry import metrics
+from serve_app.telemetry.logs import configure_logging
+
+log = logging.getLogger("ocr_serve.memory")
+
+# A domain of which nobody reports any more is forgotten: its replicas are gone.
+FORGET_AFTER_S = 10.0
+
+
+@dataclass(slots=True)
+class _Known:
+    reading: DomainReading
+    heard_at: float
+
+
+class MemoryWatch:
+    """A plain class; ``app.py`` turns it into a deployment."""
+
+    def __init__(self, settings: AppSettings) -> None:
+        configure_logging(settings.log_level)
+        self._gauge = PressureGauge(settings.pressure)
+        self._domains: dict[str, _Known] = {}
+
+    async def report(self, readings: tuple[DomainReading, ...]) -> PressureSnapshot:
+        """Take one replica's readings; the levels of all domains."""
+        now = clock.now()
+        for reading in readings:
+            self._domains[reading.domain] = _Known(reading, now)
+            if crossing := self._gauge.update(reading):
+                log_crossing(crossing)
+                metrics.level_crossings.inc(tags={"kind": reading.kind, "level": crossing.after})
+        for domain in [d for d, known in self._domains.items() if _is_stale(known, now)]:
+            del self._domains[domain]
+            self._gauge.forget(domain)
+        return self.snapshot()
+
+    def snapshot(self) -> PressureSnapshot:
+        """The levels as last heard."""
+        return PressureSnapshot(dict(self._gauge.levels))
+
+
+def log_crossing(crossing: Crossing) -> None:
+    """One line per crossing: a warning when the pressure rises, else information."""
+    reading = crossing.reading
+    facts = {
+        "domain": reading.domain,
+        "before": crossing.before,
+        "after": crossing.after,
+        "used_bytes": reading.used_bytes,
+        "total_bytes": reading.total_bytes,
+        "used_fraction": round(reading.used_fraction, 4),
+    }
+    log.log(
+        logging.WARNING if crossing.rising else logging.INFO, "memory level crossed", extra=facts
+    )
+
+
+def _is_stale(known: _Known, now: float) -> bool:
+    return now - known.heard_at > FORGET_AFTER_S

@@ -1,0 +1,93 @@
+"""Which pool a page goes to: the first of the configuration, or the next one under pressure.
+
+Carries out ``policy.admission.decide_at_gateway`` on a snapshot that is up to a second old. The
+replica decides exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serve_app.errors import MemoryPressure
+from serve_app.facts import Priority
+from serve_app.policy.admission import FallBack, FallbackFacts, PoolFacts, Reject, decide_at_gateway
+from serve_app.policy.pool_views import PoolView
+from serve_app.settings import PoolSettings
+
+log = logging.getLogger("ocr_serve.gateway")
+
+REFRESH_S = 0.5
+TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a page goes first, and where it may go then.
+
+    Attributes:
+        fell_back: whether ``pool`` is not the first of the configuration.
+    """
+
+    pool: str
+    fallback: FallbackFacts | None
+    fell_back: bool
+
+
+class PoolChoice:
+    """See the module's docstring. ``registry`` is a Serve handle."""
+
+    def __init__(self, pools: Mapping[str, PoolSettings], registry: Any) -> None:
+        self._pools, self._registry = pools, registry
+        self._views: Mapping[str, PoolView] = {}
+
+    async def refresh_forever(self) -> None:
+        """Keep the snapshot young; the last one stands while the registry is away."""
+        while True:
+            try:
+                self._views = await asyncio.wait_for(self._ask(), TIMEOUT_S)
+            except Exception as error:
+                log.info("no news of the pools", extra={"error": type(error).__name__})
+            await asyncio.sleep(REFRESH_S)
+
+    def choose(self, priority: Priority) -> Choice:
+        """For a page that comes now.
+
+        Raises:
+            MemoryPressure: no pool takes new work.
+        """
+        alive = [name for name in self._pools if name in self._views] or list(self._pools)[:1]
+        first, others = alive[0], alive[1:]
+        fallback = self._fallback(others[0]) if others else None
+        view = self._views.get(first)
+        if view is None:
+            return Choice(first, fallback, first != next(iter(self._pools)))
+        decision = decide_at_gateway(
+            PoolFacts(
+                level=view.level,
+                priority=priority,
+                estimate_bytes=0,
+                budget_bytes=view.budget_bytes,
+                queue_timeout_s=self._pools[first].queue_timeout_s,
+                fallback=fallback,
+                queued=view.queued,
+                drain_rate=view.drain_rate,
+            )
+        )
+        if isinstance(decision, FallBack):
+            return Choice(decision.pool, None, True)
+        if isinstance(decision, Reject):
+            raise MemoryPressure(decision.message, float(decision.retry_after_s or 1))
+        return Choice(first, fallback, first != next(iter(self._pools)))
+
+    def _fallback(self, pool: str) -> FallbackFacts:
+        view = self._views[pool]
+        # The page's estimate there is not known here; the pool's own replica looks at it.
+        return FallbackFacts(pool, view.level, 0, view.budget_bytes)
+
+    async def _ask(self) -> Mapping[str, PoolView]:
+        views: Mapping[str, PoolView] = await self._registry.pools.remote()
+        return views

@@ -1,0 +1,147 @@
+"""What a replica tells the registry, and how it obeys. Implements ``heartbeat.Reporter``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
+from serve_app.deployments.model_manager import ModelManager
+from serve_app.deployments.page_log import PageLog
+from serve_app.deployments.turnstile import Turnstile
+from serve_app.deployments.unload_check import UnloadResult
+from serve_app.errors import OcrServeError
+from serve_app.facts import (
+    DeviceKind,
+    Directive,
+    HeartbeatAnswer,
+    Load,
+    ReplicaReport,
+    Trim,
+    Unload,
+)
+from serve_app.policy.registry_orders import Unloaded
+from serve_app.policy.registry_state import Memo
+
+log = logging.getLogger("ocr_serve.heartbeat")
+
+
+class ReplicaReporter:
+    """One replica's side of the heartbeat.
+
+    Args:
+        replica, node: Serve's and Ray's ids.
+        estimate: model → expected bytes of a load.
+        running: counts the replica's pages.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        node: str,
+        pool: str,
+        device: DeviceKind,
+        *,
+        guard: MemoryGuard,
+        managers: Mapping[str, ModelManager],
+        turnstiles: Mapping[str, Turnstile],
+        page_log: PageLog,
+        estimate: Callable[[str], int],
+        running: Callable[[], int],
+    ) -> None:
+        self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
+        self._guard, self._managers, self._turnstiles = guard, managers, turnstiles
+        self._page_log, self._estimate, self._running = page_log, estimate, running
+        self._unloaded: list[Unloaded] = []
+        self._pinned: frozenset[str] = frozenset()
+        self._pins_version = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Called when an order was carried out, so that the report comes soon.
+        self.on_change: Callable[[], None] = lambda: None
+
+    def report(self) -> ReplicaReport:
+        """See ``heartbeat.Reporter``."""
+        waiting = sum(turnstile.waiting for turnstile in self._turnstiles.values())
+        return ReplicaReport(
+            **self._identity,  # type: ignore[arg-type]
+            pid=os.getpid(),
+            domains=self._guard.readings,
+            models=tuple(manager.facts() for manager in self._managers.values()),
+            budget_bytes=self._guard.budget.total_bytes,
+            reserved_bytes=self._guard.budget.committed_bytes,
+            open_entries=self._guard.budget.open_reservations
+            + sum(manager.facts().references for manager in self._managers.values()),
+            running=self._running() - waiting,
+            queued=waiting,
+            drain_rate=self._guard.drain_rate,
+            finished=self._page_log.unsent(),
+        )
+
+    def memo(self) -> Memo:
+        """See ``heartbeat.Reporter``."""
+        return Memo(self._pinned, self._pins_version, tuple(self._unloaded))
+
+    def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
+        """See ``heartbeat.Reporter``."""
+        self._page_log.sent(report.finished)
+        del self._unloaded[: len(memo.unloaded)]
+        self._pinned, self._pins_version = answer.pinned, answer.pins_version
+        for name, manager in self._managers.items():
+            manager.pinned = name in answer.pinned
+        for directive in answer.directives:
+            self._run(self._obey(directive))
+
+    def set_autonomous(self, autonomous: bool) -> None:
+        """See ``heartbeat.Reporter``."""
+        for manager in self._managers.values():
+            manager.set_autonomous(autonomous)
+
+    async def close(self) -> None:
+        """Stop what is being carried out."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _obey(self, directive: Directive) -> None:
+        match directive:
+            case Unload(model, generation, reason, order, force):
+                manager = self._managers[model]
+                # Compared here, with the present: the order was decided from an older report.
+                wanted = None if force else generation
+                results = await manager.unload(reason, generation=wanted)
+                self._note(model, results, order)
+            case Load(model):
+                await self._load(model)
+            case Trim():
+                await asyncio.gather(*(manager.trim() for manager in self._managers.values()))
+        self.on_change()
+
+    async def _load(self, model: str) -> None:
+        needs = PageNeeds(uuid.uuid4().hex, model, "batch", self._estimate(model))
+        try:
+            async with self._guard.admitted(needs):
+                await self._managers[model].load()
+        except OcrServeError as error:
+            log.warning("ordered load failed", extra={"model": model, "error": str(error)})
+
+    def _note(self, model: str, results: list[UnloadResult], order: str | None) -> None:
+        if not results:
+            return
+        freed = sum(result.freed_bytes for result in results)
+        missing = sum(result.missing_bytes for result in results)
+        seconds = max(result.unload_s for result in results)
+        self._unloaded.append(Unloaded(model, freed, seconds, order, missing))
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a directive failed", extra={"error": repr(error)})

@@ -1,0 +1,318 @@
+"""The registry's bookkeeping, as a state machine. Pure: no clock, no log, no await.
+
+Replicas report (``heard``) on every change and at least once per heartbeat; the answer tells
+them what to unload, load or trim. All that is known of a replica is its last report, so the
+state is back one heartbeat after a restart, and a replica that misses its heartbeats is
+forgotten with everything it held (``tick``). The exceptions:
+
+* pins: replicas repeat the pins they were told, with their version. A registry that knows an
+  older version (after a restart: 0) adopts them, and puts on top what was pinned or unpinned
+  since it started;
+* what estimators learned: replicas repeat it;
+* orders and task records: lost; see ``registry_orders.py``.
+
+What a report is answered with, in this order, one directive per model:
+  1. operators' orders;
+  2. unloads because of the level of a domain (``eviction.py``);
+  3. unloads of what was idle for too long (``idle.py``);
+  4. from the level warning on: trim, every ``_TRIM_INTERVAL_S``.
+None of them unloads a model with a reference. A directive is given once; the same one for the
+same generation is repeated only if reports still show it undone after ``_REPEAT_HEARTBEATS``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from serve_app.facts import (
+    DeviceKind,
+    Directive,
+    HeartbeatAnswer,
+    Level,
+    Load,
+    ReplicaReport,
+    TaskRecord,
+    Trim,
+    Unload,
+)
+from serve_app.policy.estimate import EstimatorState
+from serve_app.policy.eviction import pressure_unloads
+from serve_app.policy.idle import idle_unloads
+from serve_app.policy.registry_orders import Orders, OrderStatus, Unloaded, model_in
+from serve_app.policy.registry_views import (
+    DomainView,
+    Heard,
+    ModelView,
+    device_domain,
+    domain_views,
+    model_views,
+)
+
+MAX_TASK_RECORDS = 1000
+
+_REPEAT_HEARTBEATS = 3
+# Trimming costs an engine some 10 ms, and brings little when it was just done.
+_TRIM_INTERVAL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What a replica says besides its facts, so that the registry can be rebuilt.
+
+    Attributes:
+        pinned, pins_version: as last heard from a registry; version 0 if never.
+        unloaded: verified unloads since the last report that was answered.
+        learned: estimators that changed since then, by model.
+    """
+
+    pinned: frozenset[str] = frozenset()
+    pins_version: int = 0
+    unloaded: tuple[Unloaded, ...] = ()
+    learned: Mapping[str, EstimatorState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    directive: Load | Unload
+    at: float
+
+
+_NOTHING = Memo()
+
+
+class RegistryState:
+    """See the module's docstring.
+
+    Args:
+        idle_timeouts_s: by declared model; -1 never, 0 at once.
+        target_fraction: a critical domain is relieved down to this: the threshold less hysteresis.
+        heartbeat_s: longest time between two reports of a replica.
+        missed_heartbeats: after so many a replica is dead.
+    """
+
+    def __init__(
+        self,
+        idle_timeouts_s: Mapping[str, float],
+        *,
+        target_fraction: float = 0.93,
+        heartbeat_s: float = 1.0,
+        missed_heartbeats: int = 5,
+    ) -> None:
+        self._idle_timeouts_s, self._target_fraction = dict(idle_timeouts_s), target_fraction
+        self._lease_s = heartbeat_s * missed_heartbeats
+        self._repeat_s = heartbeat_s * _REPEAT_HEARTBEATS
+        self._heard: dict[str, Heard] = {}
+        self._levels: dict[str, Level] = {}
+        self._orders = Orders()
+        self._sent: dict[tuple[str, str], _Sent] = {}
+        self._trimmed_at: dict[str, float] = {}
+        self._records: OrderedDict[str, TaskRecord] = OrderedDict()
+        self._learned: dict[tuple[str, DeviceKind], EstimatorState] = {}
+        self._pins: frozenset[str] = frozenset()
+        self._pin_edits: dict[str, bool] = {}
+        self.pins_version = 0
+
+    # stimuli
+
+    def heard(self, report: ReplicaReport, now: float, memo: Memo = _NOTHING) -> HeartbeatAnswer:
+        """A replica reports. Reports of one replica must come in order, one at a time."""
+        self._heard[report.replica] = Heard(report, now)
+        self._record(report.finished)
+        self._adopt_pins(memo)
+        self._learn(report.device, memo.learned)
+        self._orders.heard(report, memo.unloaded, now)
+        self._forget_done(report)
+        return HeartbeatAnswer(tuple(self._directives(report, now)), self._pins)
+
+    def tick(self, now: float) -> tuple[str, ...]:
+        """Time has passed: the replicas that are dead, and forgotten now."""
+        self._orders.tick(now)
+        dead = [name for name, heard in self._heard.items() if now - heard.at > self._lease_s]
+        for replica in dead:
+            self.gone(replica, now)
+        return tuple(dead)
+
+    def gone(self, replica: str, now: float) -> None:
+        """A replica is dead or says good-bye: forget it and everything it held."""
+        self._heard.pop(replica, None)
+        self._trimmed_at.pop(replica, None)
+        for key in [key for key in self._sent if key[0] == replica]:
+            del self._sent[key]
+        self._orders.forget(replica, now)
+
+    def set_levels(self, levels: Mapping[str, Level]) -> None:
+        """The memory watch's last snapshot, by domain."""
+        self._levels = dict(levels)
+
+    # operators
+
+    def pin(self, model: str, *, pinned: bool = True) -> None:
+        """Keep the model out of time-outs and evictions (not out of an emergency), or no more.
+
+        Raises:
+            KeyError: the model is not declared.
+        """
+        if model not in self._idle_timeouts_s:
+            raise KeyError(model)
+        self._pin_edits[model] = pinned
+        self._pins = self._pins | {model} if pinned else self._pins - {model}
+        self.pins_version += 1
+
+    def order_unload(self, order: str, model: str, now: float, timeout_s: float) -> None:
+        """Unload the model in every replica, as soon as nobody uses it there."""
+        reports = [heard.report for heard in self._heard.values()]
+        self._orders.unload(order, model, reports, now, timeout_s)
+
+    def order_load(
+        self, order: str, model: str, now: float, timeout_s: float, pool: str | None = None
+    ) -> None:
+        """Load the model in the replica that has it already, else in the one with most room.
+
+        Fails at once where no replica is below the level warning: a load ahead of need must not
+        make pressure worse.
+        """
+        target = self._target_of_load(model, pool)
+        why = "no worker of this pool with the model and free memory"
+        self._orders.load(order, model, target, now, timeout_s, why)
+
+    def order_status(self, order: str, now: float) -> OrderStatus | None:
+        """None for an order that was never given, or is long forgotten."""
+        return self._orders.status(order, now)
+
+    # facts
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """Models that no time-out and no eviction unloads."""
+        return self._pins
+
+    def reports(self) -> list[ReplicaReport]:
+        """The last one of every living replica."""
+        return [heard.report for heard in self._heard.values()]
+
+    def tasks(self, limit: int = MAX_TASK_RECORDS) -> list[TaskRecord]:
+        """The last ended tasks, newest first."""
+        newest_first = list(reversed(self._records.values()))
+        return newest_first[: max(0, limit)]
+
+    def models(self, now: float) -> list[ModelView]:
+        """For GET /v1/models."""
+        return model_views(self._heard.values(), self._idle_timeouts_s, self._pins, now)
+
+    def memory(self, now: float) -> list[DomainView]:
+        """For GET /v1/memory."""
+        return domain_views(self._heard.values(), self._levels, now)
+
+    def learned(self, model: str, device: DeviceKind) -> EstimatorState | None:
+        """What a new replica's estimator starts from."""
+        return self._learned.get((model, device))
+
+    # bookkeeping
+
+    def _record(self, finished: Iterable[TaskRecord]) -> None:
+        for record in finished:  # by id: a replica repeats what was not answered
+            self._records[record.task_id] = record
+            self._records.move_to_end(record.task_id)
+        while len(self._records) > MAX_TASK_RECORDS:
+            self._records.popitem(last=False)
+
+    def _adopt_pins(self, memo: Memo) -> None:
+        if memo.pins_version <= self.pins_version:
+            return
+        known = memo.pinned.intersection(self._idle_timeouts_s)
+        kept = {model for model in known if self._pin_edits.get(model, True)}
+        added = {model for model, pinned in self._pin_edits.items() if pinned}
+        self._pins = frozenset(kept | added)
+        # One further if this set is not the reported one, so that it wins everywhere.
+        self.pins_version = memo.pins_version + (self._pins != memo.pinned)
+
+    def _learn(self, device: DeviceKind, learned: Mapping[str, EstimatorState]) -> None:
+        """The most experienced one wins; equally experienced, the newest."""
+        for model, state in learned.items():
+            known = self._learned.get((model, device))
+            if model not in self._idle_timeouts_s:
+                continue  # of another version of the configuration; also bounds the memory
+            if known is None or state.observations >= known.observations:
+                self._learned[model, device] = state
+
+    def _forget_done(self, report: ReplicaReport) -> None:
+        """Directives that were carried out, or that the facts have overtaken."""
+        for key, sent in list(self._sent.items()):
+            if key[0] != report.replica:
+                continue
+            facts = model_in(report, key[1])
+            if isinstance(sent.directive, Load):
+                settled = facts is None or facts.state not in ("UNLOADED", "FAILED")
+            else:
+                under_way = facts is not None and facts.state in ("READY", "UNLOADING")
+                stale = facts is not None and facts.generation != sent.directive.generation
+                settled = not under_way or stale
+            if settled:
+                del self._sent[key]
+
+    # decisions
+
+    def _directives(self, report: ReplicaReport, now: float) -> list[Directive]:
+        chosen: dict[str, Load | Unload] = {}
+        wanted = [
+            *self._orders.directives(report),  # 1
+            *self._under_pressure(report.replica, now),  # 2
+            *idle_unloads(report.models, self._idle_timeouts_s, self._pins),  # 3
+        ]
+        for directive in wanted:
+            chosen.setdefault(directive.model, directive)
+        answer: list[Directive] = []
+        for model, directive in chosen.items():
+            if not self._is_under_way(report.replica, directive, now):
+                self._sent[report.replica, model] = _Sent(directive, now)
+                answer.append(directive)
+        if self._needs_trim(report, now):  # 4
+            answer.append(Trim())
+        return answer
+
+    def _under_pressure(self, replica: str, now: float) -> list[Unload]:
+        """This replica's part of what should go; the others hear theirs at their heartbeats."""
+        if not {"critical", "emergency"}.intersection(self._levels.values()):
+            return []
+        unloads = pressure_unloads(
+            (heard.report for heard in self._heard.values()),
+            self._levels,
+            target_fraction=self._target_fraction,
+            pinned=self._pins,
+            leaving={key for key, sent in self._sent.items() if self._is_fresh_unload(sent, now)},
+            ages_s={name: now - heard.at for name, heard in self._heard.items()},
+        )
+        return [unload for name, unload in unloads if name == replica]
+
+    def _is_fresh_unload(self, sent: _Sent, now: float) -> bool:
+        return isinstance(sent.directive, Unload) and now - sent.at < self._repeat_s
+
+    def _is_under_way(self, replica: str, directive: Load | Unload, now: float) -> bool:
+        sent = self._sent.get((replica, directive.model))
+        if sent is None or now - sent.at >= self._repeat_s:
+            return False
+        # A new order about the same model is told at once: its id must come back with the result.
+        return sent.directive == directive or not directive.order
+
+    def _needs_trim(self, report: ReplicaReport, now: float) -> bool:
+        pressed = any(self._levels.get(one.domain, "normal") != "normal" for one in report.domains)
+        since = now - self._trimmed_at.get(report.replica, -_TRIM_INTERVAL_S)
+        if not pressed or since < _TRIM_INTERVAL_S:
+            return False
+        self._trimmed_at[report.replica] = now
+        return True
+
+    def _target_of_load(self, model: str, pool: str | None) -> str | None:
+        best: tuple[tuple[bool, int], str] | None = None
+        for report in self.reports():
+            facts, domain = model_in(report, model), device_domain(report)
+            if facts is None or (pool is not None and report.pool != pool):
+                continue
+            ready = facts.state == "READY"
+            if not ready and self._levels.get(domain or "", "normal") != "normal":
+                continue
+            rank = ((ready, report.budget_bytes - report.reserved_bytes), report.replica)
+            best = max(best, rank) if best else rank
+        return best[1] if best else None
