@@ -19,6 +19,8 @@ class ModelStatus:
         state: UNLOADED, LOADING, READY, UNLOADING or FAILED (the best over all replicas).
         engines: one entry per engine process: pool, replica, pid, state, memory_bytes, pages.
         error: the cause of the last failed load, if the state is FAILED.
+        references: leases held and waited for, over all replicas.
+        loads: engines loaded since the replicas started.
     """
 
     name: str
@@ -26,6 +28,8 @@ class ModelStatus:
     state: str
     engines: tuple[dict[str, Any], ...] = ()
     error: str | None = None
+    references: int = 0
+    loads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

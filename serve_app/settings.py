@@ -59,6 +59,11 @@ class WeightsSettings(Strict):
 class EngineSettings(Strict):
     """How one engine process computes."""
 
+    device: Literal["pool", "cpu"] = Field(
+        "pool",
+        description="pool: the pool's device. cpu: compute on the CPU in a GPU pool too, to try a "
+        "configuration where there is no GPU.",
+    )
     provider: Literal["auto", "openvino", "cpu", "cuda", "paddle"] = Field(
         "auto",
         description="auto: OpenVINO for ONNX models on a CPU, else Paddle. cpu and cuda are "
@@ -136,7 +141,9 @@ class PoolSettings(Strict):
     num_cpus: float = Field(1.0, ge=0, description="CPUs that Ray reserves per replica.")
     num_gpus: float = Field(0.0, ge=0, description="Share of a GPU per replica, e.g. 0.5.")
     memory_bytes: PositiveInt = Field(
-        4 * 2**30, description="Memory that Ray reserves per replica, and the replica's budget."
+        4 * 2**30,
+        description="RAM that Ray books per replica. For device: cpu also the budget of its "
+        "engines; for device: gpu that is num_gpus x the GPU's memory x pressure.critical.",
     )
     max_concurrent_loads: PositiveInt = Field(
         1, description="Models that load at once per replica; a load peaks in memory and CPU."

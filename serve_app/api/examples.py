@@ -259,8 +259,17 @@ _STRUCTURE = {
     "pipeline": "PP-StructureV3",
     "state": "READY",
     "engines": [{**_ENGINE, "memory_bytes": 912_000_000, "pages": 60}],
+    "references": 0,
+    "loads": 1,
 }
-_OCR = {"name": "ocr", "pipeline": "OCR", "state": "UNLOADED", "engines": []}
+_OCR = {
+    "name": "ocr",
+    "pipeline": "OCR",
+    "state": "UNLOADED",
+    "engines": [],
+    "references": 0,
+    "loads": 0,
+}
 
 MODELS: dict[str, Any] = {
     "operation_id": "models",

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 from serve_app import clock
@@ -73,6 +73,7 @@ class ModelManager:
         self._failure_type: type[OcrServeError] = EngineUnavailable
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: dict[int, asyncio.Task[UnloadResult]] = {}
+        self._users = 0
         self._closing = False
         self._wake: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -112,6 +113,17 @@ class ModelManager:
             self._bury_the_dead()
             self._do(self._lifecycle.release(lease_id, clock.now(), retire=retire))
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """A task uses the model, or is about to: from its arrival on nothing idles out."""
+        self._users += 1
+        self._on_change()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._on_change()
+
     async def load(self) -> None:
         """Have one engine ready, without a page. Raises as ``lease`` does."""
         async with self.lease(timeout_s=self._settings.load_timeout_s):
@@ -122,7 +134,8 @@ class ModelManager:
 
         Nothing happens while the model is in use, or if it was used since ``generation``.
         """
-        self._do(self._lifecycle.unload(clock.now(), reason, generation=generation))
+        if not self._users:
+            self._do(self._lifecycle.unload(clock.now(), reason, generation=generation))
         return list(await asyncio.gather(*map(asyncio.shield, self._stops.values())))
 
     async def evict(self, number: int) -> list[UnloadResult]:
@@ -176,13 +189,14 @@ class ModelManager:
             for number, engine in self._engines.items()
             if engine.alive
         )
-        idle_since = self._lifecycle.idle_since()
+        idle_since = None if self._users else self._lifecycle.idle_since()
+        references = max(self._users, self._lifecycle.references)
         return ModelFacts(
             model=self.name,
             state=self._lifecycle.state,
             generation=self._lifecycle.generation,
-            references=self._lifecycle.references,
-            waiting=self._lifecycle.waiting,
+            references=references,
+            waiting=references - self._lifecycle.held,
             idle_s=None if idle_since is None else clock.now() - idle_since,
             loads=self.loads,
             engines=engines,
@@ -313,6 +327,8 @@ class ModelManager:
     def _expire(self) -> None:
         keep_one = not self.autonomous
         now, timeout_s = clock.now(), self._idle_timeout_s
+        if self._users and not keep_one:
+            keep_one = True  # surplus engines only, while anybody is about to use one
         self._do(self._lifecycle.expire(now, timeout_s, keep_one=keep_one))
 
     @property

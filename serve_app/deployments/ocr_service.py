@@ -48,7 +48,7 @@ from serve_app.errors import (
 from serve_app.facts import Outcome, Priority, TaskRecord
 from serve_app.policy.admission import FallbackFacts
 from serve_app.policy.estimate import PeakEstimator
-from serve_app.settings import AppSettings
+from serve_app.settings import AppSettings, PoolSettings
 from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
 
@@ -120,11 +120,14 @@ class OCRService:
         self._pool_name, self._pool, self._settings = pool, settings.pools[pool], settings
         self._factory = factory
         self._heartbeat: Heartbeat | None = None
+        self._replica, node = _identity()
+        probe = probe or probe_for(self._pool.device, node)
+        self._budget_bytes = _budget_bytes(self._pool, settings.pressure.critical, probe)
         self._guard = MemoryGuard(
-            probe or probe_for(self._pool.device, _identity()[1]),
+            probe,
             settings.pressure,
-            budget_bytes=self._pool.memory_bytes,
-            budget_key=f"pools.{pool}.memory_bytes",
+            budget_bytes=self._budget_bytes,
+            budget_key=f"pools.{pool}." + ("memory_bytes" if self._is_cpu else "num_gpus"),
             queue_timeout_s=self._pool.queue_timeout_s,
         )
         load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
@@ -141,7 +144,6 @@ class OCRService:
         self._page_log = PageLog()
         self._pages: set[asyncio.Task[PageResult]] = set()
         self._recycling = False
-        self._replica, node = _identity()
         self._reporter = ReplicaReporter(
             self._replica,
             node,
@@ -160,6 +162,10 @@ class OCRService:
             self._heartbeat = Heartbeat(self._reporter, registry, watch)
             self._reporter.on_change = self._heartbeat.changed
             self._loops.append(loop.create_task(self._heartbeat.run()))
+
+    @property
+    def _is_cpu(self) -> bool:
+        return self._pool.device == "cpu"
 
     async def predict_page(
         self, file: npt.NDArray[np.uint8], job: PageJob, deadline_s: float
@@ -227,7 +233,8 @@ class OCRService:
         outcome: Outcome = "failed"
         code: str | None = "internal"
         try:
-            result = await self._page(file, job, cost, deadline)
+            with self._models[job.model].in_use():
+                result = await self._page(file, job, cost, deadline)
             outcome, code = "success", None
             return dataclasses.replace(result, record=self._record(job, cost, outcome, code))
         except asyncio.CancelledError:
@@ -372,9 +379,10 @@ class OCRService:
             "model": model.model_dump(mode="json"),
             "limits": settings.limits.model_dump(mode="json"),
             "documents": settings.documents.model_dump(mode="json"),
-            "device": self._pool.device,
+            "device": "cpu" if model.engine.device == "cpu" else self._pool.device,
         }
-        environment = engine_environment(self._pool, model, settings.paddlex.font_path)
+        font_path, budget_bytes = settings.paddlex.font_path, self._budget_bytes
+        environment = engine_environment(self._pool, model, font_path, budget_bytes)
         chosen = {"factory": self._factory} if self._factory else {}
         return ModelManager(
             name,
@@ -391,6 +399,17 @@ class OCRService:
         self._guard.notify()
         if self._heartbeat is not None:
             self._heartbeat.changed()
+
+
+def _budget_bytes(pool: PoolSettings, critical: float, probe: MemoryProbe) -> int:
+    """What the replica's engines may hold on its device.
+
+    Raises:
+        DeviceError: the GPU of a GPU pool cannot be read: the replica must not start.
+    """
+    if pool.device == "cpu":
+        return pool.memory_bytes
+    return int(probe.read([])[0].total_bytes * pool.num_gpus * critical)
 
 
 def _identity() -> tuple[str, str]:

@@ -212,11 +212,13 @@ def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> M
     states: set[str] = set()
     engines: list[dict[str, Any]] = []
     error: str | None = None
+    references = loads = 0
     for replica in replicas:
         model = replica["models"][name]
         states.add(model["state"])
         error = error or model["error"]
+        references, loads = references + model["references"], loads + model["loads"]
         where = {"pool": replica["pool"], "replica_pid": replica["replica_pid"]}
         engines.extend({**where, **engine} for engine in model["engines"])
     state = next((s for s in _STATE_ORDER if s in states), "UNLOADED")
-    return ModelStatus(name, pipeline, state, tuple(engines), error)
+    return ModelStatus(name, pipeline, state, tuple(engines), error, references, loads)

@@ -8,9 +8,9 @@ from serve_app.settings import ModelSettings, PoolSettings
 
 
 def engine_environment(
-    pool: PoolSettings, model: ModelSettings, font_path: Path | None
+    pool: PoolSettings, model: ModelSettings, font_path: Path | None, budget_bytes: int
 ) -> dict[str, str]:
-    """Variables to add to the replica's own environment."""
+    """Variables to add to the replica's own environment. ``budget_bytes``: of the replica."""
     threads = str(model.engine.threads)
     env = {
         "OMP_NUM_THREADS": threads,
@@ -24,6 +24,11 @@ def engine_environment(
     }
     if pool.device == "cpu":
         env["CUDA_VISIBLE_DEVICES"] = ""  # Ray leaves all GPUs visible where none was asked for
+    else:
+        # Not always honoured by Paddle, so the replica watches as well.
+        env["FLAGS_gpu_memory_limit_mb"] = str(budget_bytes // 2**20)
+        # So that CUDA's index is NVML's, by which Ray and the probe go.
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if font_path is not None:
         env["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] = str(font_path)
     return env

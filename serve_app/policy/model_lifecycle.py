@@ -118,9 +118,9 @@ class ModelLifecycle:
         return len(self._leases) + len(self._waiters)
 
     @property
-    def waiting(self) -> int:
-        """Leases waited for."""
-        return len(self._waiters)
+    def held(self) -> int:
+        """Leases held."""
+        return len(self._leases)
 
     def engine_state(self, engine: int) -> EngineState | None:
         """State of one engine; None if it is gone."""

@@ -1,0 +1,67 @@
+"""What the scenarios set up and look at: simulated devices, the configuration, the operator's API."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serve_app.testing_devices import write_simulated_devices
+from tests.e2e.server import Server, app_args, shipped_config
+
+GIB = 2**30
+GPU_TOTAL = 16 * GIB
+RAM_TOTAL = 64 * GIB
+IDLE_TIMEOUT_S = 6.0
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The simulated memory: GPU of the pool `main`, RAM of the pool `spare`."""
+
+    file: Path
+
+    def set(self, *, gpu: float = 0.1, ram: float = 0.1) -> None:
+        """Used by others, as fractions of the whole; ours comes on top."""
+        gpus = [
+            {"uuid": name, "total_bytes": GPU_TOTAL, "others_bytes": int(gpu * GPU_TOTAL)}
+            for name in ("GPU-a", "GPU-b")
+        ]
+        used = {"total_bytes": RAM_TOTAL, "used_bytes": int(ram * RAM_TOTAL)}
+        write_simulated_devices(self.file, ram=used, gpus=gpus)
+
+
+def spec_config() -> dict[str, Any]:
+    """The shipped configuration with short times and the two pools."""
+    config = shipped_config()
+    args = app_args(config)
+    cpu = args["pools"].pop("cpu")
+    gpu = {**copy.deepcopy(cpu), "device": "gpu", "num_gpus": 0.5, "queue_timeout_s": 20}
+    args["pools"] = {"main": gpu, "spare": {**cpu, "queue_timeout_s": 20}}
+    for model in args["models"].values():
+        model.setdefault("engine", {})["device"] = "cpu"
+        model["engine"]["provider"] = "openvino"
+        model["idle_timeout_s"] = IDLE_TIMEOUT_S
+    args["models"]["ocr"]["max_concurrent_predictions"] = 1
+    args["models"]["structure"] |= {"max_concurrent_predictions": 2, "grow_after_s": 0.1}
+    args["pressure"] = {"sample_interval_s": 0.1}
+    return config
+
+
+def domains(server: Server) -> list[dict[str, Any]]:
+    """GET /v1/memory."""
+    answer = server.http.get("/v1/memory")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["domains"]
+    return found
+
+
+def levels(server: Server) -> set[str]:
+    """Of all domains."""
+    return {domain["level"] for domain in domains(server)}
+
+
+def references(server: Server) -> int:
+    """Leases held and waited for, over all engines, as the registry knows."""
+    return sum(model["references"] for model in server.models().values())
