@@ -8,6 +8,7 @@ from typing import Any
 
 from ray import serve
 from ray.serve import Application
+from ray.serve.config import RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
@@ -71,7 +72,7 @@ def build(args: dict[str, Any]) -> Application:
     watch = serve.deployment(MemoryWatch).options(name=WATCH, **SINGLETON).bind(settings)
     registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
     pools = {
-        name: _pool(name, pool).bind(name, settings, registry, watch)
+        name: _pool(name, pool, settings).bind(name, settings, registry, watch)
         for name, pool in settings.pools.items()
     }
     gateway = serve.deployment(serve.ingress()(Gateway)).options(
@@ -84,7 +85,8 @@ def build(args: dict[str, Any]) -> Application:
     return gateway.bind(settings, pools, registry)
 
 
-def _pool(name: str, pool: PoolSettings) -> Any:
+def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Any:
+    weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
     return serve.deployment(PoolReplica).options(
         name=pool_deployment_name(name),
         num_replicas=pool.num_replicas,
@@ -95,4 +97,9 @@ def _pool(name: str, pool: PoolSettings) -> Any:
         },
         max_ongoing_requests=pool.max_queued_pages + CONTROL_CALLS,
         max_queued_requests=pool.max_queued_pages,
+        request_router_config=RequestRouterConfig(
+            request_router_class="serve_app.deployments.router:ModelAffinityRouter",
+            request_router_kwargs={"models": weights, "spill_pages": pool.spill_pages},
+            request_routing_stats_period_s=1,
+        ),
     )

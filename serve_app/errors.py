@@ -16,7 +16,7 @@
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
     │   ├── QueueFull                503 queue_full
     │   ├── MemoryPressure           503 memory_pressure       no room now, by level or by budget
-    │   │   └── FallBackAdvised      503 fall_back_advised     to the gateway: another pool may take it
+    │   │   └── FallBackAdvised      503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   └── WeightsError         503 weights_unavailable
     │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
@@ -164,7 +164,7 @@ class MemoryPressure(CapacityError):
 
 
 class FallBackAdvised(MemoryPressure):
-    """Between worker and gateway: another pool may take the page. Clients see what that one says."""
+    """From worker to gateway: another pool may take the page. Clients see that pool's answer."""
 
     code = "fall_back_advised"
 

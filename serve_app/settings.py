@@ -155,6 +155,18 @@ class PoolSettings(Strict):
         256, description="Pages waiting or running per replica; beyond them the answer is 503."
     )
 
+    spill_pages: PositiveInt = Field(
+        8,
+        description="Pages of one model in a replica from which on another replica may load the "
+        "model too; a further copy is used from half of that.",
+    )
+
+    @model_validator(mode="after")
+    def _spills_before_it_is_full(self) -> PoolSettings:
+        if self.spill_pages > self.max_queued_pages:
+            raise ValueError("spill_pages must not be above max_queued_pages")
+        return self
+
     @model_validator(mode="after")
     def _device_matches(self) -> PoolSettings:
         if (self.device == "gpu") != (self.num_gpus > 0):

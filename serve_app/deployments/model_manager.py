@@ -18,6 +18,7 @@ from serve_app.policy.model_lifecycle import (
     Action,
     Grant,
     ModelLifecycle,
+    ModelState,
     Refuse,
     StartEngine,
     StopEngine,
@@ -112,6 +113,21 @@ class ModelManager:
             del self._granted[lease_id]
             self._bury_the_dead()
             self._do(self._lifecycle.release(lease_id, clock.now(), retire=retire))
+
+    @property
+    def state(self) -> ModelState:
+        """The model's, in this replica."""
+        return self._lifecycle.state
+
+    @property
+    def users(self) -> int:
+        """Tasks that use the model, or are about to."""
+        return self._users
+
+    @property
+    def backs_off(self) -> bool:
+        """Whether a load failed lately and none is tried yet."""
+        return self._lifecycle.backs_off(clock.now())
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:

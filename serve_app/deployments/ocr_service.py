@@ -204,14 +204,15 @@ class OCRService:
         models = {name: dataclasses.asdict(m.facts()) for name, m in self._models.items()}
         return {"pool": self._pool_name, "replica_pid": os.getpid(), "models": models}
 
-    def record_routing_stats(self) -> dict[str, Any]:
+    async def record_routing_stats(self) -> dict[str, Any]:
         """What the request router (``router.py``) knows of this replica; asked for by Serve."""
-        states = {name: manager.facts().state for name, manager in self._models.items()}
+        states = {name: manager.state for name, manager in self._models.items()}
+        backing_off = [name for name, manager in self._models.items() if manager.backs_off]
         return {
             "loaded": [name for name, state in states.items() if state == "READY"],
             "loading": [name for name, state in states.items() if state == "LOADING"],
-            "failed": [name for name, state in states.items() if state == "FAILED"],
-            "pages_by_model": {name: m.facts().references for name, m in self._models.items()},
+            "failed": backing_off,
+            "pages_by_model": {name: manager.users for name, manager in self._models.items()},
             "level": self._guard.level,
         }
 

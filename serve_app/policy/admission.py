@@ -4,12 +4,13 @@
 ``decide_at_gateway`` is asked with a cached snapshot before the page is sent anywhere.
 
 In this order:
-  1. the page can never fit, because its estimate is above the whole budget: to the fallback pool
-     if it fits there, else 413 at once;
+  1. the page can never fit, because its estimate on a fresh engine is above the whole budget: to
+     the fallback pool if it fits there, else 413 at once;
   2. the level's row of ``TABLE`` says what to do; "admit" means: look at the bytes, that is
   3. it fits into what is left of the budget and of the domain: go;
   4. it fits if idle engines of this replica are stopped: stop them (least recently used first,
-     none that is not needed), then ask again;
+     none that is not needed), then ask again; at last the page's own engine, if it is one that
+     earlier pages made large, and a fresh one would do;
   5. wait for running pages to end, up to the queue deadline;
   6. after the deadline: to the fallback pool;
   7. else 503 memory_pressure, with a Retry-After from the rate at which pages end.
@@ -67,11 +68,13 @@ class PageFacts:
 
     Attributes:
         level: of the replica's own domain.
-        estimate_bytes: expected peak of the engine.
+        estimate_bytes: expected peak of the engine that the page would run on.
+        fresh_bytes: the same on a newly loaded engine; None: no less.
         needed_bytes: what the page adds to what is committed (``ByteBudget.needed_bytes``).
         left_bytes: the smaller of what is left of the budget and of the domain.
         budget_bytes: the whole budget.
-        evictable: idle engines of this replica, without the one that the page runs on.
+        evictable: idle engines of this replica, without the one that the page would run on.
+        own_engine: that one; None if it is still to be loaded.
         leaving_bytes: held by engines that are being stopped.
         fallback: None if there is no other pool for this page.
         arriving: new here, as against accepted earlier and waiting since.
@@ -89,7 +92,9 @@ class PageFacts:
     left_bytes: int
     budget_bytes: int
     queue_timeout_s: float
+    fresh_bytes: int | None = None
     evictable: Sequence[IdleEngine] = ()
+    own_engine: IdleEngine | None = None
     leaving_bytes: int = 0
     fallback: FallbackFacts | None = None
     arriving: bool = True
@@ -97,6 +102,11 @@ class PageFacts:
     waited_s: float = 0.0
     queued: int = 0
     drain_rate: float | None = None
+
+    @property
+    def least_bytes(self) -> int:
+        """Expected peak where it is lowest."""
+        return min(self.estimate_bytes, self.fresh_bytes or self.estimate_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +255,7 @@ def table_markdown() -> str:
 
 def decide(page: PageFacts) -> Decision:
     """See the module's docstring, whose numbers are in the code."""
-    if page.estimate_bytes > page.budget_bytes:  # 1
+    if page.least_bytes > page.budget_bytes:  # 1
         return _never_fits(page)
     fallback = _open_fallback(page.fallback, page.priority)
     rule = TABLE[page.level, page.priority, fallback is not None]
@@ -310,8 +320,16 @@ def _by_bytes(page: PageFacts) -> Admit | Evict | Wait:
         return Admit()
     if missing <= page.leaving_bytes:
         return _wait(page, "eviction")
-    chosen = _to_evict(page.evictable, missing - page.leaving_bytes)
-    return Evict(chosen) if chosen else _wait(page, "memory")  # 4
+    chosen = _to_evict(page.evictable, missing - page.leaving_bytes)  # 4
+    own = page.own_engine
+    if not chosen and own is not None:
+        # What the page needs beyond its engine's growth is an excess over the budget.
+        excess = page.needed_bytes - max(0, page.estimate_bytes - own.held_bytes)
+        given_back = own.held_bytes + page.left_bytes + page.leaving_bytes
+        missing = page.least_bytes + excess - given_back
+        others = _to_evict(page.evictable, missing)
+        chosen = (own, *others) if others or missing <= 0 else ()
+    return Evict(chosen) if chosen else _wait(page, "memory")
 
 
 def _to_evict(engines: Sequence[IdleEngine], missing: int) -> tuple[IdleEngine, ...]:
@@ -338,8 +356,8 @@ def _never_fits(page: PageFacts) -> FallBack | Reject:
         largest = max(page.budget_bytes, fallback.budget_bytes if fallback else 0)
         return Reject(
             "page_too_large_for_budget",
-            f"the page needs about {page.estimate_bytes} bytes, a worker may use {largest}",
-            page.estimate_bytes,
+            f"the page needs about {page.least_bytes} bytes, a worker may use {largest}",
+            page.least_bytes,
             largest,
         )
     if _open_fallback(fallback, page.priority):

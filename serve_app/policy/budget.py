@@ -74,14 +74,12 @@ class ByteBudget:
         return any(reservation.engine == engine for reservation in self._reservations.values())
 
     def needed_bytes(self, peak_bytes: int, engine: str | None = None) -> int:
-        """What a reservation of ``peak_bytes`` would add to the committed bytes.
+        """What must be left for a reservation of ``peak_bytes``: it fits if ``left_bytes`` is that.
 
-        On an engine only what goes beyond what that engine counts for already.
+        On an engine only what goes beyond what that engine counts for already; and, should the
+        engines have outgrown the budget, what must come back before anything fits.
         """
-        if engine is None:
-            return peak_bytes
-        held = self._measured.get(engine, 0)
-        return max(held, self._promised(engine) + peak_bytes) - self._engine_bytes(engine)
+        return self._added_bytes(peak_bytes, engine) + self.excess_bytes
 
     # reservations
 
@@ -95,7 +93,7 @@ class ByteBudget:
             raise ValueError(f"a reservation of {peak_bytes} bytes")
         if task in self._reservations:
             raise ValueError(f"task {task!r} holds a reservation already")
-        if self.committed_bytes + self.needed_bytes(peak_bytes, engine) > self.total_bytes:
+        if self.needed_bytes(peak_bytes, engine) > self.left_bytes:
             return False
         self._reservations[task] = _Reservation(peak_bytes, engine)
         return True
@@ -135,6 +133,12 @@ class ByteBudget:
         self._measured.pop(engine, None)
 
     # arithmetic
+
+    def _added_bytes(self, peak_bytes: int, engine: str | None) -> int:
+        if engine is None:
+            return peak_bytes
+        held = self._measured.get(engine, 0)
+        return max(held, self._promised(engine) + peak_bytes) - self._engine_bytes(engine)
 
     def _engines(self) -> set[str]:
         reserved = (reservation.engine for reservation in self._reservations.values())

@@ -23,10 +23,10 @@ page, 0 if it is not known or nothing is loaded):
   that does not know ``resident_bytes`` and an engine that just grew), by the second worst of
   them, so that two pages are enough to adapt and one wild measurement is not.
 
-It starts from the configured hints and fades them out over the first ``_HINT_PAGES`` pages.
-Beyond the largest page seen it grows by the hint, since nothing else is known there. A peak far
-above all that are comparable is ignored while it is alone. Windows are ``_WINDOW`` pages, so an
-estimate forgets what is no longer true.
+It starts from the configured hints. Up to the largest page seen they do not matter any more;
+beyond it the estimate grows by the hint, since nothing else is known there. A few peaks far above
+all that are comparable are ignored. Windows are ``_WINDOW`` pages, so an estimate forgets what is
+no longer true.
 """
 
 from __future__ import annotations
@@ -50,7 +50,6 @@ _FIT_ALWAYS, _FIT_EVERY = 50, 8
 _CURVE_QUANTILE = 0.9
 # On top of everything: repeated peaks of the same page on the same engine differ by 2 to 4 %.
 _HEADROOM = 1.05
-_HINT_PAGES = 20
 _CONFIDENCE = 0.9
 # An engine of up to this multiple of the smallest one seen counts as fresh, and a peak of more than
 # this multiple of what the engine held before was made by the page.
@@ -165,16 +164,13 @@ class PeakEstimator:
         return max(self._of_page(pixels), self._growth_curve.at(pixels, resident_bytes))
 
     def _of_page(self, pixels: int) -> float:
-        hint = float(self._base_bytes + self._bytes_per_pixel * pixels)
         if self._page_curve is None:
-            return hint
+            return float(self._base_bytes + self._bytes_per_pixel * pixels)
         beyond = self._bytes_per_pixel * max(0, pixels - self._page_curve.reach)
-        learned = self._page_curve.at(pixels) + beyond
-        weight = min(len(self._curve_pages) / _HINT_PAGES, 1.0)
         # No page up to the largest one seen made any engine peak above the highest peak.
         unseen = self._bytes_per_pixel * max(0, pixels - self._largest)
         ceiling = self._highest * _HEADROOM + unseen
-        return min(max(learned, (1 - weight) * hint + weight * learned), ceiling)
+        return min(self._page_curve.at(pixels) + beyond, ceiling)
 
     @property
     def _drift(self) -> float:

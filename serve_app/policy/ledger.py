@@ -72,7 +72,6 @@ class Ledger:
         leftovers = tuple(reversed(self._open.pop(task, {})))
         self._totals.subtract(entry.kind for entry in leftovers)
         self._ended[task] = None
-        self._ended.move_to_end(task)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
         return leftovers

@@ -132,6 +132,10 @@ class ModelLifecycle:
         found = self._engines.get(engine)
         return found is not None and self._is_free(found)
 
+    def backs_off(self, now: float) -> bool:
+        """Whether an acquire would be refused because of the last failed load."""
+        return self.state == "FAILED" and now < self._retry_at
+
     def next_engine(self) -> int | None:
         """The engine that an acquire would be granted at once; None if it had to wait."""
         return None if self._waiters else self._free_engine()
@@ -145,7 +149,7 @@ class ModelLifecycle:
     def acquire(self, lease: str, now: float) -> list[Action]:
         """A caller wants an engine. Answered by Grant or Refuse, now or later."""
         self.generation += 1
-        if self.state == "FAILED" and now < self._retry_at:
+        if self.backs_off(now):
             return [Refuse(lease, f"{self.failure} (next try in {self._retry_at - now:.1f} s)")]
         self._waiters[lease] = now
         return self._plan(now)

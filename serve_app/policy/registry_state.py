@@ -214,7 +214,6 @@ class RegistryState:
     def _record(self, finished: Iterable[TaskRecord]) -> None:
         for record in finished:  # by id: a replica repeats what was not answered
             self._records[record.task_id] = record
-            self._records.move_to_end(record.task_id)
         while len(self._records) > MAX_TASK_RECORDS:
             self._records.popitem(last=False)
 

@@ -1,4 +1,4 @@
-"""What the scenarios set up and look at: simulated devices, the configuration, the operator's API."""
+"""What the scenarios set up and look at: simulated devices, configuration, operator's API."""
 
 from __future__ import annotations
 
