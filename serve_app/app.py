@@ -86,6 +86,7 @@ def build(args: dict[str, Any]) -> Application:
 
 
 def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Any:
+    spill_pages = min(pool.spill_pages, pool.max_queued_pages)  # before a replica refuses
     weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
     return serve.deployment(PoolReplica).options(
         name=pool_deployment_name(name),
@@ -99,7 +100,7 @@ def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Any:
         max_queued_requests=pool.max_queued_pages,
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.deployments.router:ModelAffinityRouter",
-            request_router_kwargs={"models": weights, "spill_pages": pool.spill_pages},
+            request_router_kwargs={"models": weights, "spill_pages": spill_pages},
             request_routing_stats_period_s=1,
         ),
     )

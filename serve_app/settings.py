@@ -162,12 +162,6 @@ class PoolSettings(Strict):
     )
 
     @model_validator(mode="after")
-    def _spills_before_it_is_full(self) -> PoolSettings:
-        if self.spill_pages > self.max_queued_pages:
-            raise ValueError("spill_pages must not be above max_queued_pages")
-        return self
-
-    @model_validator(mode="after")
     def _device_matches(self) -> PoolSettings:
         if (self.device == "gpu") != (self.num_gpus > 0):
             raise ValueError("num_gpus must be above 0 for device: gpu, and 0 for device: cpu")

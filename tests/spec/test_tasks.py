@@ -7,6 +7,7 @@ import signal
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -98,7 +99,7 @@ def test_row_10_cleanup_after_failure(server: Server, how: str) -> None:
                 pid = eventually(lambda: only_engine(server), 60, "an engine is there")
                 wait_until_busy(pid, asked)
                 os.kill(pid, signal.SIGKILL)
-                eventually(lambda pid=pid: not psutil.pid_exists(pid), 10, "it is gone")
+                eventually(partial(_is_gone, pid), 10, "it is gone")
             answer = asked.result()
         if how == "killed twice":
             assert answer.status_code == 500
@@ -115,6 +116,10 @@ def ledger_is_zero(server: Server) -> bool:
     held = sum(e["facts"]["memory_bytes"] for d in domains(server) for e in d["engines"])
     reserved = sum(domain["reserved_bytes"] for domain in domains(server))
     return references(server) == 0 and reserved <= 1.05 * held + 2**20
+
+
+def _is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid)
 
 
 def only_engine(server: Server) -> int | None:
