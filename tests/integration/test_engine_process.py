@@ -60,7 +60,7 @@ async def test_stop_leaves_no_process() -> None:
 async def test_a_failed_load_is_typed_and_leaves_no_process() -> None:
     before = psutil.Process().children()
     with pytest.raises(EngineUnavailable, match="no such model"):
-        await started(**{"raise": "no such model"})
+        await started(fail="no such model")
     await gone(before)
 
 
@@ -90,8 +90,8 @@ async def test_a_cancelled_start_leaves_no_process() -> None:
 
 async def test_an_exception_in_the_pipeline_is_a_failed_page_and_the_engine_lives() -> None:
     engine = await started()
-    with pytest.raises(PageFailed, match="RuntimeError.*boom"):
-        await predict(engine, **{"raise": "boom"})
+    with pytest.raises(PageFailed, match=r"RuntimeError.*boom"):
+        await predict(engine, fail="boom")
     assert (await predict(engine)).result.text[0] == str(engine.pid)
     await engine.stop()
 

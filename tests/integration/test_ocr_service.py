@@ -53,6 +53,7 @@ async def page(replica: OCRService, deadline_s: float = 30, **command: Any) -> P
 
 
 async def status(replica: OCRService) -> dict[str, Any]:
+    """Facts of the model; see ``facts.ModelFacts``."""
     return (await replica.models())["models"]["ocr"]  # type: ignore[no-any-return]
 
 
@@ -102,7 +103,7 @@ async def test_a_failed_page_leaves_the_engine_in_place() -> None:
     async with service() as replica:
         (first,) = (await page(replica)).text
         with pytest.raises(PageFailed, match="boom"):
-            await page(replica, **{"raise": "boom"})
+            await page(replica, fail="boom")
         assert (await page(replica)).text == (first,)
 
 

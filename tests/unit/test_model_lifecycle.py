@@ -179,6 +179,30 @@ def test_a_surplus_engine_expires_alone() -> None:
     assert life.state == "READY"
 
 
+def test_the_last_engine_may_be_left_to_somebody_else() -> None:
+    life = ready(max_engines=2)
+    life.acquire("a", 10)
+    life.acquire("b", 10)
+    life.tick(11)
+    life.loaded(2, 12)
+    life.release("a", 13)
+    life.release("b", 14)
+    assert life.next_expiry(300, keep_one=True) == 313
+    assert life.expire(1000, 300, keep_one=True) == [StopEngine(1, "idle")]
+    assert life.next_expiry(300, keep_one=True) is None
+    assert life.idle_since() == 14
+
+
+def test_a_free_engine_can_be_evicted_and_a_leased_one_cannot() -> None:
+    life = ready()
+    life.acquire("a", 1)
+    assert life.evict(1, "room") == []
+    assert life.idle_since() is None
+    life.release("a", 2)
+    assert life.evict(1, "room") == [StopEngine(1, "room")]
+    assert life.evict(1, "room") == []
+
+
 def test_an_engine_that_dies_is_replaced_for_those_who_wait() -> None:
     life = ready()
     life.acquire("a", 1)
