@@ -137,6 +137,10 @@ class MemoryGuard:
             # The engine outgrew what was promised; it is ended after this page.
             log.warning("engine above its reservation", extra={"model": model, "engine": engine})
 
+    def settle(self, model: str, engine: int, held_bytes: int) -> None:
+        """After a page, until the next reading: the engine keeps what it holds."""
+        self.budget.measured(engine_name(model, engine), held_bytes)
+
     async def sample_forever(self) -> None:
         """Read the devices at the configured interval, and act on crossings."""
         while True:

@@ -298,6 +298,9 @@ class OCRService:
                     continue
                 cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
                 self._estimators[job.model].observe(job.pixels, cost.peak_bytes, resident)
+                # Device bytes are not in /proc: there the estimate stands until the next reading.
+                held = lease.engine.memory_bytes() if self._is_cpu else cost.estimate_bytes
+                self._guard.settle(job.model, lease.number, held)
                 self._recycle(job.model, lease)
             return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")

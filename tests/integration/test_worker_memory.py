@@ -1,0 +1,202 @@
+"""A worker's byte budget and levels, with fake engines and a fake device. No Ray, no Paddle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Collection
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.document import PageResult, PredictOptions
+from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
+from serve_app.facts import ModelFacts, Priority
+from serve_app.policy.admission import FallbackFacts
+from serve_app.settings import AppSettings
+from serve_app.testing_devices import FakeDomain, FakeProbe
+from serve_app.testing_engine import FACTORY
+
+pytestmark = pytest.mark.integration
+
+MIB = 2**20
+TOTAL = 100 * 2**30
+ENGINE_BYTES = 100 * MIB
+FALLBACK = FallbackFacts("cpu", "normal", 0, 2**40)
+
+
+class Probe(FakeProbe):
+    """Every living process holds ``ENGINE_BYTES``."""
+
+    def per_process(self, pids: Collection[int]) -> dict[int, int]:
+        return {pid: ENGINE_BYTES for pid in pids if psutil.pid_exists(pid)}
+
+
+class Worker:
+    """An OCRService with two small models on a device whose readings the test sets."""
+
+    def __init__(self, budget_mib: int, base_mib: int, queue_timeout_s: float) -> None:
+        model = {
+            "pipeline": "OCR",
+            "memory": {"base_bytes": base_mib * MIB, "bytes_per_pixel": 1},
+        }
+        args = {
+            "models": {"a": model, "b": model},
+            "pools": {
+                "cpu": {
+                    "device": "cpu",
+                    "memory_bytes": budget_mib * MIB,
+                    "queue_timeout_s": queue_timeout_s,
+                }
+            },
+            "paddlex": {"ocr_model": "a"},
+            "pressure": {"sample_interval_s": 0.05},
+            "log_level": "ERROR",
+        }
+        self.domain = FakeDomain(total_bytes=TOTAL)
+        settings = AppSettings.model_validate(args)
+        self.service = OCRService("cpu", settings, FACTORY, Probe(self.domain))
+
+    async def page(
+        self,
+        model: str = "a",
+        *,
+        pixels: int = 0,
+        priority: Priority = "interactive",
+        fallback: FallbackFacts | None = None,
+        **command: Any,
+    ) -> PageResult:
+        file = np.frombuffer(json.dumps(command).encode(), np.uint8)
+        options = PredictOptions(priority=priority)
+        job = PageJob(model, "png", 0, options, pixels, "r", priority, fallback)
+        return await self.service.predict_page(file, job, 30)
+
+    async def facts(self, model: str) -> ModelFacts:
+        return self.service._models[model].facts()
+
+    async def fill(self, fraction: float) -> None:
+        """Others use this much of the device; waits until the worker has seen it."""
+        self.domain.others_bytes = int(fraction * TOTAL)
+        await self.service._guard.sample()
+
+
+@contextlib.asynccontextmanager
+async def worker(
+    budget_mib: int = 1000, base_mib: int = 100, queue_timeout_s: float = 20
+) -> AsyncIterator[Worker]:
+    one = Worker(budget_mib, base_mib, queue_timeout_s)
+    try:
+        yield one
+    finally:
+        await one.service.close()
+        assert psutil.Process().children() == []
+
+
+async def test_a_page_that_can_never_fit_is_refused_at_once_with_the_numbers() -> None:
+    async with worker(budget_mib=200) as one:
+        with pytest.raises(PageTooLargeForBudget, match=r"pools\.cpu\.memory_bytes"):
+            await one.page(pixels=10**9)
+        assert (await one.facts("a")).loads == 0
+
+
+async def test_room_is_made_by_evicting_an_idle_model() -> None:
+    async with worker(budget_mib=150) as one:
+        (first,) = (await one.page("a")).text
+        await one.service._guard.sample()
+        await one.page("b")
+        assert not psutil.pid_exists(int(first))
+        assert (await one.facts("a")).state == "UNLOADED"
+
+
+async def test_a_page_waits_for_room_that_another_page_holds() -> None:
+    async with worker(budget_mib=150) as one:
+        running = asyncio.create_task(one.page("a", sleep_s=0.6))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(one.page("b"))
+        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+        assert running.done()
+        assert (await waiting).text
+
+
+async def test_no_room_within_the_queue_deadline_is_a_typed_refusal() -> None:
+    async with worker(budget_mib=150, queue_timeout_s=0.3) as one:
+        running = asyncio.create_task(one.page("a", sleep_s=2))
+        await asyncio.sleep(0.1)
+        with pytest.raises(MemoryPressure) as refused:
+            await one.page("b")
+        assert refused.value.retry_after_s >= 1
+        with pytest.raises(FallBackAdvised):
+            await one.page("b", fallback=FALLBACK)
+        await running
+
+
+async def test_batch_work_waits_at_warning_and_goes_on_after_it() -> None:
+    async with worker() as one:
+        await one.page()
+        await one.fill(0.85)
+        deferred = asyncio.create_task(one.page(priority="batch"))
+        await one.page()
+        assert not deferred.done()
+        await one.fill(0.1)
+        assert (await deferred).text
+
+
+async def test_new_work_is_refused_or_sent_elsewhere_at_critical() -> None:
+    async with worker() as one:
+        await one.fill(0.96)
+        with pytest.raises(MemoryPressure):
+            await one.page()
+        with pytest.raises(FallBackAdvised):
+            await one.page(fallback=FALLBACK)
+        await one.fill(0.1)
+        assert (await one.page()).text
+
+
+async def test_everything_idle_is_unloaded_in_an_emergency() -> None:
+    async with worker() as one:
+        pids = [int((await one.page(model)).text[0]) for model in ("a", "b")]
+        await one.fill(0.99)
+        for _ in range(100):
+            if not any(map(psutil.pid_exists, pids)):
+                break
+            await asyncio.sleep(0.05)
+        assert not any(map(psutil.pid_exists, pids))
+
+
+async def test_nothing_stays_reserved_after_pages_of_every_ending() -> None:
+    async with worker() as one:
+        await one.page()
+        ends = [
+            one.page(),
+            one.page(fail="boom"),
+            one.page(invalid="no picture"),
+            one.page(memory_error=True),
+            one.page(crash=11),
+            one.page(exit=3),
+        ]
+        await asyncio.gather(*ends, return_exceptions=True)
+        cancelled = asyncio.create_task(one.page(sleep_s=0.3))
+        await asyncio.sleep(0.1)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        await one.page()
+        guard = one.service._guard
+        assert guard.budget.open_reservations == 0
+        assert guard.budget.reserved_bytes == 0
+        assert (await one.facts("a")).references == 0
+
+
+async def test_a_record_has_the_estimate_and_the_measured_peak() -> None:
+    async with worker() as one:
+        record = (await one.page(pixels=1000)).record
+        assert record is not None
+        assert record.estimate_bytes >= 100 * MIB
+        assert record.peak_bytes > 0
+        assert record.cold
+        again = (await one.page(pixels=1000)).record
+        assert again is not None
+        assert not again.cold
