@@ -1,0 +1,125 @@
+"""``python -m tests.bench``: plain PaddleX, ``paddlex --serve`` and this server, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench import corpus, facts, report, session, store
+from tests.bench.contender import Contender, ContenderFailed
+from tests.bench.http_servers import OcrServe, PaddlexServe
+from tests.bench.own_engines import OwnEngines
+from tests.bench.pipelines import PIPELINES, Pipeline
+from tests.bench.plain import PlainPipeline
+from tests.bench.processes import clean_environment, python
+
+CONTENDERS = ("in-process", "paddlex", "ocr-serve", "engines", "two-threads")
+CONFIG_TIMEOUT_S = 120.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parse(argv)
+    if not options.corpus.is_dir():
+        print(f"no corpus at {options.corpus} (OCR_SERVE_CORPUS)", file=sys.stderr)
+        return 2
+    load_before = os.getloadavg()[0]
+    try:
+        outcomes = asyncio.run(bench(options))
+    except ContenderFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    publish(options, outcomes, load_before)
+    return 0
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--pipelines", nargs="+", choices=list(PIPELINES), default=list(PIPELINES))
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument(
+        "--concurrency",
+        nargs="+",
+        type=int,
+        default=[1, 4],
+        metavar="N",
+        help="requests at once, for those who take several (default: 1 4)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument("--quick", action="store_true", help="three files, one round: a trial")
+    parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
+    parser.add_argument("--corpus", type=Path, default=corpus.corpus_folder())
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.rounds = 1
+    return options
+
+
+async def bench(options: argparse.Namespace) -> dict[str, session.Outcome]:
+    """One session a pipeline. SIGTERM ends it as Ctrl-C does, with everything stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    plan = session.Plan(
+        corpus.single_pages(options.corpus, quick=options.quick),
+        corpus.many_pages(options.corpus),
+        options.rounds,
+    )
+    outcomes = {}
+    for name in options.pipelines:
+        session.say(f"pipeline {name}")
+        with tempfile.TemporaryDirectory(prefix="ocr-serve-bench-") as folder:
+            contenders = make_contenders(PIPELINES[name], options, Path(folder))
+            outcomes[name] = await session.run(contenders, plan)
+    return outcomes
+
+
+def make_contenders(
+    pipeline: Pipeline, options: argparse.Namespace, folder: Path
+) -> list[Contender]:
+    config = folder / f"{pipeline.name}.yaml"
+    command = python("-m", "tests.bench.paddlex_config", pipeline.name, str(config))
+    # In a process of its own: PaddleX's import would stay in this one.
+    subprocess.run(command, check=True, timeout=CONFIG_TIMEOUT_S, env=clean_environment())
+    several = options.concurrency
+    every: dict[str, Contender] = {
+        "in-process": PlainPipeline(pipeline, config, folder),
+        "paddlex": PaddlexServe(pipeline, config, folder, several),
+        "ocr-serve": OcrServe(pipeline, folder, several),
+        "engines": OwnEngines(pipeline, several),
+        "two-threads": OwnEngines(pipeline, [1], threads=2),
+    }
+    return [every[name] for name in options.contenders]
+
+
+def publish(
+    options: argparse.Namespace, outcomes: dict[str, session.Outcome], load_before: float
+) -> None:
+    """Print, keep the raw numbers, and with ``--write`` change RESULTS.md."""
+    machine = {**facts.machine(), "load before": f"{load_before:.2f}"}
+    versions = facts.versions()
+    sections = [report.machine_section(machine, versions)]
+    sections += [
+        report.pipeline_section(name, outcome, options.concurrency)
+        for name, outcome in outcomes.items()
+    ]
+    tables = "\n\n".join(sections)
+    raw = store.save_raw(outcomes, {"machine": machine, "versions": versions})
+    print(tables)
+    session.say(f"raw numbers: {raw}")
+    if options.write:
+        store.write_tables(f"{machine['CPU']}, {machine['cores']} cores", tables)
+        session.say(f"tables: {store.TABLES}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""Contenders over HTTP, given the same requests: ``paddlex --serve`` and this server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+from tests.bench.contender import ContenderFailed
+from tests.bench.corpus import ROOT, Sample
+from tests.bench.pipelines import Pipeline
+from tests.bench.processes import Tree, free_port, python
+
+START_TIMEOUT_S = 240.0
+READ_TIMEOUT_S = 600.0
+POLL_S = 0.25
+
+
+class HttpServer:
+    """A server that speaks PaddleX's protocol; subclasses say how to start it.
+
+    Args:
+        pipeline: which endpoint is asked.
+        folder: for its log and configuration.
+        at_once: see Contender.
+    """
+
+    name = ""
+    ready_path = ""
+
+    def __init__(self, pipeline: Pipeline, folder: Path, at_once: Sequence[int]) -> None:
+        self.pipeline, self.folder, self.at_once = pipeline, folder, tuple(at_once)
+        self.port = free_port()
+        self.tree: Tree | None = None
+        self._bodies: dict[str, bytes] = {}
+        self._http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"content-type": "application/json"},
+            timeout=READ_TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def make_tree(self, log: Path) -> Tree:
+        """The server's processes, not yet started; it listens on ``self.port``."""
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        self.tree = self.make_tree(self.folder / f"{self.name}.log")
+        await self.tree.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not await self._is_ready():
+            if self.tree.ended or time.monotonic() > deadline:
+                raise ContenderFailed(f"{self.name} is not ready:\n{self.tree.last_words()}")
+            await asyncio.sleep(POLL_S)
+
+    async def read(self, sample: Sample) -> bytes:
+        body = self._bodies.get(sample.name)
+        if body is None:
+            body = self._bodies[sample.name] = self.pipeline.request_body(sample)
+        try:
+            answer = await self._http.post(self.pipeline.endpoint, content=body)
+        except httpx.HTTPError as error:
+            raise ContenderFailed(f"{self.name}, {sample.name}: {error!r}") from None
+        if answer.status_code != 200:
+            raise ContenderFailed(
+                f"{self.name}, {sample.name}: {answer.status_code} {answer.text[:500]}"
+            )
+        return answer.content
+
+    def texts(self, answer: bytes) -> list[str]:
+        return self.pipeline.texts(answer)
+
+    def processes(self) -> list[psutil.Process]:
+        return self.tree.members() if self.tree else []
+
+    async def stop(self) -> None:
+        await self._http.aclose()
+        if self.tree is not None:
+            await self.tree.stop()
+
+    async def _is_ready(self) -> bool:
+        try:
+            return (await self._http.get(self.ready_path, timeout=5)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+class PaddlexServe(HttpServer):
+    """PaddleX's own server, as it is."""
+
+    name = "paddlex --serve"
+    ready_path = "/health"
+
+    def __init__(
+        self, pipeline: Pipeline, config: Path, folder: Path, at_once: Sequence[int]
+    ) -> None:
+        super().__init__(pipeline, folder, at_once)
+        self._config = config
+
+    def make_tree(self, log: Path) -> Tree:
+        where = ("--host", "127.0.0.1", "--port", str(self.port), "--device", "cpu")
+        command = python("-m", "paddlex", "--serve", "--pipeline", str(self._config), *where)
+        return Tree(command, log, stop_signal=signal.SIGINT)
+
+
+class OcrServe(HttpServer):
+    """This server, as configs/local.yaml starts it."""
+
+    name = "ocr-serve"
+    ready_path = "/readyz"
+    _ray_folder: Path | None = None
+
+    def make_tree(self, log: Path) -> Tree:
+        file = self.folder / "ocr-serve.yaml"
+        file.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
+        # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
+        self._ray_folder = Path(tempfile.mkdtemp(prefix="ocr-bench-", dir="/tmp"))
+        # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
+        env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1"}
+        command = python("-m", "serve_app", "run", str(file))
+        return Tree(command, log, stop_signal=signal.SIGINT, env=env)
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._ray_folder is not None:
+            shutil.rmtree(self._ray_folder, ignore_errors=True)
+
+    def _config(self) -> dict[str, Any]:
+        """The shipped configuration on a free port; idle engines stay while others are measured."""
+        config = shipped_config()
+        config["http_options"]["port"] = self.port
+        for model in config["applications"][0]["args"]["models"].values():
+            model["idle_timeout_s"] = -1
+        return config
+
+
+def shipped_config() -> dict[str, Any]:
+    """configs/local.yaml."""
+    text = (ROOT / "configs" / "local.yaml").read_text(encoding="utf-8")
+    config: dict[str, Any] = yaml.safe_load(text)
+    return config

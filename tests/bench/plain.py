@@ -1,0 +1,79 @@
+"""Contender "in-process": plain ``pipeline.predict`` of PaddleX with its own engine settings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import psutil
+
+from tests.bench.contender import ContenderFailed
+from tests.bench.corpus import Sample
+from tests.bench.pipelines import Pipeline
+from tests.bench.processes import Tree, python
+
+START_TIMEOUT_S = 180.0
+READ_TIMEOUT_S = 300.0
+MAX_LINE_BYTES = 16 * 2**20
+
+
+class PlainPipeline:
+    """See the module's docstring. One request at a time: a pipeline is not thread-safe."""
+
+    name = "in-process"
+    at_once: tuple[int, ...] = (1,)
+
+    def __init__(self, pipeline: Pipeline, config: Path, folder: Path) -> None:
+        self._pipeline, self._config, self._folder = pipeline, config, folder
+        self._tree: Tree | None = None
+        self._files: dict[str, Path] = {}
+
+    async def start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            options = json.dumps(dict(self._pipeline.predict))
+            arguments = (str(theirs.fileno()), str(self._config), options)
+            self._tree = Tree(
+                python("-m", "tests.bench.plain_host", *arguments),
+                self._folder / f"{self.name}.log",
+                pass_fds=[theirs.fileno()],
+            )
+            await self._tree.start()
+        self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        await self._answer(START_TIMEOUT_S)
+
+    async def read(self, sample: Sample) -> bytes:
+        self._writer.write(f"{self._path_of(sample)}\n".encode())
+        return await self._answer(READ_TIMEOUT_S)
+
+    def texts(self, answer: bytes) -> list[str]:
+        lines: list[str] = json.loads(answer)
+        return lines
+
+    def processes(self) -> list[psutil.Process]:
+        return self._tree.members() if self._tree else []
+
+    async def stop(self) -> None:
+        if self._tree is not None:
+            await self._tree.stop()
+
+    async def _answer(self, timeout_s: float) -> bytes:
+        assert self._tree is not None
+        try:
+            line = await asyncio.wait_for(self._reader.readline(), timeout_s)
+        except asyncio.TimeoutError:
+            raise ContenderFailed(f"{self.name}: no answer within {timeout_s:g} s") from None
+        if not line:
+            raise ContenderFailed(f"{self.name} has ended:\n{self._tree.last_words()}")
+        return line
+
+    def _path_of(self, sample: Sample) -> Path:
+        """PaddleX's pipeline takes paths, and tells the format from the suffix."""
+        if sample.name not in self._files:
+            suffix = {"pdf": ".pdf", "jpeg": ".jpg"}[sample.kind]
+            path = self._folder / f"sample-{len(self._files)}{suffix}"
+            path.write_bytes(sample.data)
+            self._files[sample.name] = path
+        return self._files[sample.name]

@@ -1,0 +1,146 @@
+"""Processes that contenders start: found again whatever becomes of their parents, and ended.
+
+Every process inherits one environment variable, by which even an orphan is found; nothing is ever
+ended by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+TAG = "OCR_SERVE_BENCH_PROCESS"
+PR_SET_PDEATHSIG = 1
+
+# Settings of this shell must not tilt the comparison: each contender sets its own.
+_NOT_INHERITED = ("RAY_", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "MALLOC_", "FLAGS_", "PADDLE_")
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without thread, allocator and Ray settings, plus ``extra``."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
+    # Without the variable, PaddleX waits at import for model hubs that nobody needs here.
+    return {**kept, "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True", **(extra or {})}
+
+
+class Tree:
+    """A command with all that it starts.
+
+    Args:
+        command: to run.
+        log: where its stdout and stderr go.
+        stop_signal: asks it to end.
+        env: added to ``clean_environment()``.
+        pass_fds: descriptors that it inherits.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self._command, self._log, self._stop_signal = command, log, stop_signal
+        self._pass_fds = pass_fds
+        self._tag = uuid.uuid4().hex
+        self._env = clean_environment({**(env or {}), TAG: self._tag})
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start the command."""
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=self._pass_fds,
+                start_new_session=True,
+                preexec_fn=_prepare_child,
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command itself has ended."""
+        return self._process is None or self._process.returncode is not None
+
+    def members(self) -> list[psutil.Process]:
+        """The command and everything below it."""
+        if self._process is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            top = psutil.Process(self._process.pid)
+            return [top, *top.children(recursive=True)]
+        return []
+
+    def last_words(self) -> str:
+        """The end of its log, for messages."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+
+    async def stop(self, timeout_s: float = 60.0) -> None:
+        """Ask the command to end, wait, and kill what is left of the tree."""
+        if self._process is None:
+            return
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(self._stop_signal)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._process.wait(), timeout_s)
+        kill_all(process for process in psutil.process_iter() if _has_tag(process, self._tag))
+        await self._process.wait()
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """End these at once; psutil makes sure that a pid still means the same process."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """CPU time that these processes and their ended children have used so far."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def python(*arguments: str) -> list[str]:
+    """This interpreter with arguments."""
+    return [sys.executable, *arguments]
+
+
+def _prepare_child() -> None:
+    # A shell without job control leaves SIGINT ignored in what it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Should this process be killed, its contenders go too.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _has_tag(process: psutil.Process, tag: str) -> bool:
+    try:
+        return process.environ().get(TAG) == tag
+    except psutil.Error:  # gone, a zombie, or somebody else's
+        return False

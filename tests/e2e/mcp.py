@@ -1,0 +1,142 @@
+"""A real client, unmodified: ``paddleocr_mcp`` in a virtual environment of its own, over stdio."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PACKAGE = "paddleocr_mcp==0.8.5"
+CONSTRAINTS = Path(__file__).with_name("mcp_constraints.txt")
+CONSTRAINED_PYTHON = (3, 11)  # others resolve for themselves
+INSTALL_TIMEOUT_S = 900.0
+ANSWER_TIMEOUT_S = 120.0
+EXIT_TIMEOUT_S = 30.0
+_UNREACHABLE = re.compile(
+    r"connection broken|ConnectionError|NewConnection|ConnectTimeout|Read ?timed out|ProxyError",
+    re.IGNORECASE,
+)
+
+
+def installed() -> Path:
+    """The folder of commands of the client's environment, which is kept between runs.
+
+    Skips the test if the package index cannot be reached; any other failure of pip is an error.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    version = "py{}.{}".format(*sys.version_info[:2])
+    folder = home / "ocr-serve" / "tests" / f"{PACKAGE.replace('==', '-')}-{version}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        # Written last: an interrupted installation is started anew.
+        done = folder / "installed"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            venv.create(folder, with_pip=True)
+            _pip_install(folder / "bin" / "python")
+            done.touch()
+    return folder / "bin"
+
+
+@contextlib.contextmanager
+def client(base_url: str, model: str) -> Iterator[Client]:
+    """The client, started as its users do it, with our server as its self-hosted service."""
+    command = [str(installed() / "paddleocr_mcp"), "--model", model]
+    command += ["--ppocr_source", "self_hosted", "--self-hosted-base-url", base_url]
+    # A banner, and a look for updates on the network.
+    quiet = {"FASTMCP_SHOW_SERVER_BANNER": "false", "FASTMCP_CHECK_FOR_UPDATES": "off"}
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **quiet},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield Client(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(EXIT_TIMEOUT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Client:
+    """Speaks the Model Context Protocol over a process's pipes: one JSON-RPC message a line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._last_id = 0
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        about = {"name": "ocr-serve-tests", "version": "0"}
+        handshake = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": about}
+        self._call("initialize", handshake)
+        self._send({"method": "notifications/initialized"})
+
+    def tools(self) -> list[str]:
+        """Names of the tools that it offers."""
+        return [tool["name"] for tool in self._call("tools/list", {})["tools"]]
+
+    def read(self, tool: str, file: Path) -> str:
+        """The text that the tool gives for a file."""
+        arguments = {"input_data": str(file)}
+        result = self._call("tools/call", {"name": tool, "arguments": arguments})
+        assert not result.get("isError"), result
+        return "\n".join(item["text"] for item in result["content"] if item["type"] == "text")
+
+    def _call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._last_id += 1
+        self._send({"id": self._last_id, "method": method, "params": params})
+        while True:
+            answer = json.loads(self._lines.get(timeout=ANSWER_TIMEOUT_S))
+            if answer.get("id") == self._last_id:  # else a notification
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+
+
+def _pip_install(python: Path) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-compile", PACKAGE]
+    if sys.version_info[:2] == CONSTRAINED_PYTHON:
+        command += ["--constraint", str(CONSTRAINTS)]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
+    )
+    if done.returncode == 0:
+        return
+    if _UNREACHABLE.search(done.stderr):
+        pytest.skip(f"the package index cannot be reached for {PACKAGE}")
+    raise AssertionError(f"{' '.join(command)}\n{done.stderr[-5000:]}")
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

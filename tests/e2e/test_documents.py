@@ -1,0 +1,234 @@
+"""Documents over HTTP, on real models: generated ones everywhere, real ones where the corpus is."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.corpus import corpus_file
+from tests.documents import encoded, page_text, text_pdf, text_picture
+from tests.e2e.server import Server
+
+pytestmark = pytest.mark.e2e
+
+SENTENCE = (
+    "Docling bundles PDF document conversion to JSON and Markdown in an easy self contained package"
+)
+HEADINGS = (
+    "Pre-Digital Era (19th - Early 20th Century)",
+    "The Birth of Word Processing (1960s - 1970s)",
+    "The Rise of Personal Computers (1980s)",
+    "The Modern Era (1990s - Present)",
+    "Future of Word Processing",
+    "Specialized Word Processing Tools",
+    "Key Features That Changed Word Processing",
+    "The Cultural Impact of Word Processors",
+    "Word Processors in a Post-Digital Era",
+    "A Glimpse Into the Future",
+)
+# The first words of each page, all but the first of which begin in the middle of the story.
+PAGE_STARTS = (
+    "The concept of the word processor predates modern computers",
+    "Other notable software from this era included WordPerfect",
+    "## Specialized Word Processing Tools",
+    "Accessibility: Writers no longer needed expensive publishing equipment",
+    "The journey of the word processor",
+)
+BANNER_LINES = (
+    "正品促销",
+    "大桶装更划算",
+    "强力去污符合国标",
+    "-40℃深度防冻不结冰",
+    "日常价",
+    "日常价",
+    "10.0起",
+    "10.0起",
+    "直击",
+    "底价",
+    "5.8起",
+    "券后价",
+    "惊喜福利不容错过",
+    "极速发货",
+    "冰点标准",
+    "破损就赔",
+    "假一赔十",
+)
+
+
+# ---- Generated documents ---------------------------------------------------------------------
+
+
+def test_a_pdf_becomes_markdown_page_by_page(server: Server) -> None:
+    answer = server.parse(text_pdf(3))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    expected = " ".join(page_text(number + 1) for number in range(3))
+    assert answer.text.split() == expected.split()
+
+
+def test_chosen_pages_come_in_their_order(server: Server) -> None:
+    answer = server.parse(text_pdf(4), model="ocr", format="text", pages="4,1-2")
+    assert re.findall(r"number (\d)", answer.text) == ["4", "1", "2"]
+
+
+def test_a_picture_in_the_raw_body_is_read(server: Server) -> None:
+    answer = server.http.post("/v1/parse?model=ocr&format=text", content=hello_png())
+    assert answer.status_code == 200, answer.text
+    assert answer.text.split() == ["Hello", "42"]
+
+
+@pytest.mark.parametrize("claimed", [0, 1, None], ids=["pdf", "image", "nothing"])
+def test_the_first_bytes_decide_whatever_the_file_type_says(
+    server: Server, claimed: int | None
+) -> None:
+    picture = ocr(server, hello_png(), fileType=claimed)
+    assert picture["dataInfo"]["type"] == "image"
+    assert texts(picture) == [["Hello 42"]]
+    pdf = ocr(server, text_pdf(1), fileType=claimed)
+    assert (pdf["dataInfo"]["type"], pdf["dataInfo"]["numPages"]) == ("pdf", 1)
+
+
+def test_a_picture_called_document_pdf_is_read(server: Server) -> None:
+    files = {"file": ("document.pdf", hello_png(), "application/pdf")}
+    answer = server.http.post("/v1/parse?model=ocr&format=json", files=files)
+    assert answer.json()["document"] == {"type": "image", "pages": 1}
+    assert answer.json()["pages"][0]["text"] == ["Hello 42"]
+
+
+def test_a_stage_that_is_not_loaded_is_left_out_with_a_notice(server: Server) -> None:
+    """What real clients ask for by default: charts, for which no weights are bundled."""
+    body = {"file": b64(text_pdf(1)), "fileType": 0, "useChartRecognition": True}
+    answer = server.http.post("/layout-parsing", json=body)
+    assert answer.status_code == 200, answer.text
+    (notice,) = answer.json()["result"]["notices"]
+    assert "use_chart_recognition" in notice
+    assert answer.headers["x-ocr-notice"] == notice
+    (page,) = answer.json()["result"]["layoutParsingResults"]
+    assert "quick brown fox" in page["markdown"]["text"]
+
+
+# ---- Real documents --------------------------------------------------------------------------
+
+
+def test_five_pages_come_as_markdown_in_order_with_their_headings(server: Server) -> None:
+    answer = server.parse(corpus_file("multi_page.pdf"), format="markdown")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    found = re.findall(r"^## (.*?)\s*$", answer.text, flags=re.MULTILINE)
+    assert found == list(HEADINGS)
+    places = [answer.text.find(start) for start in PAGE_STARTS]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_a_table_comes_as_html_with_its_row_spans(server: Server) -> None:
+    answer = server.parse(corpus_file("2305.03393v1-pg9.pdf"))
+    assert answer.status_code == 200, answer.text
+    (table,) = re.findall(r"<table.*?</table>", answer.text, flags=re.DOTALL)
+    rows = [cells(row) for row in re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)]
+    assert rows[0] == [
+        ("#enc-layers", 2, 1),
+        ("#dec-layers", 2, 1),
+        ("Language", 2, 1),
+        ("TEDs", 1, 3),
+        ("mAP(0.75)", 2, 1),
+        ("Inferencetime(secs)", 2, 1),
+    ]
+    assert [text for text, *_ in rows[1]] == ["simple", "complex", "all"]
+    assert rows[2][:2] == [("6", 2, 1), ("6", 2, 1)]
+    values = [[text for text, *_ in row][-5:] for row in rows[2:]]
+    assert values[0] == ["0.965", "0.934", "0.955", "0.88", "2.73"]
+    assert values[1] == ["0.969", "0.927", "0.955", "0.857", "5.39"]
+    assert values[2] == ["0.938", "0.904", "0.927", "0.853", "1.97"]
+
+
+def test_the_banner_has_its_seventeen_lines(server: Server) -> None:
+    """Detection may cut the tiny currency signs off, or find one more piece; no line is missing."""
+    (found,) = texts(ocr(server, corpus_file("ch_en_num.jpg")))
+    left = [line.rstrip("¥￥") for line in found]
+    for line in BANNER_LINES:
+        assert line in left, found
+        left.remove(line)
+    assert len(left) <= 2, left
+
+
+@pytest.mark.parametrize("name", ["ocr_test_rotated_90.pdf", "ocr_test_rotated_180.pdf"])
+def test_a_rotated_scan_is_read_when_orientation_is_asked_for(server: Server, name: str) -> None:
+    scan = corpus_file(name)
+    result = ocr(server, scan, fileType=0, useDocOrientationClassify=True)
+    assert " ".join(texts(result)[0]) == SENTENCE
+    answer = server.parse(scan, orientation="true")
+    assert " ".join(answer.text.split()) == SENTENCE
+
+
+CHINESE = "我是中国人"
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "document", "expected"),
+    [
+        ("ocr_test.pdf", {}, ("pdf", 1), SENTENCE),
+        ("webp-test.webp", {"model": "ocr"}, ("image", 1), SENTENCE),
+        ("2206.01062.tif", {"pages": "2", "model": "ocr"}, ("tiff", 2), "DocLayNet"),
+        ("black_font_color_transparent.png", {}, ("image", 1), CHINESE),
+        ("img_exif_orientation.jpg", {}, ("image", 1), CHINESE),
+        ("en.jpg", {}, ("image", 1), "7858 movies. The details"),
+        ("japan.jpg", {"model": "ocr"}, ("image", 1), "【素敵な四季を探す旅】春分"),
+        ("short.png", {"model": "ocr"}, ("image", 1), "中国网络空间安全"),
+        ("empty_black.jpg", {}, ("image", 1), ""),
+        ("qr_bill_example.jpg", {"model": "ocr"}, ("image", 1), "Robert Schneider AG"),
+        ("code_and_formula.pdf", {"pages": "1"}, ("pdf", 2), "function add(a, b)"),
+        # In Korean, which the bundled recogniser does not know: only the Latin letters count.
+        ("normal_4pages.pdf", {"pages": "1", "model": "ocr"}, ("pdf", 4), "Pandemic"),
+    ],
+)
+def test_a_real_file_of_every_kind_is_read(
+    server: Server, name: str, query: dict[str, str], document: tuple[str, int], expected: str
+) -> None:
+    answer = server.parse(corpus_file(name), format="json", **query)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["document"]["type"], body["document"]["pages"]) == document
+    (page,) = body["pages"]
+    assert expected in " ".join(page["text"])
+    if not expected:
+        assert page["text"] == []
+
+
+# ---- Helpers ---------------------------------------------------------------------------------
+
+
+def hello_png() -> bytes:
+    return encoded(text_picture("Hello 42", width=640, height=160), "png")
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def ocr(server: Server, data: bytes, **fields: object) -> dict[str, Any]:
+    """The result of POST /ocr."""
+    answer: httpx.Response = server.http.post("/ocr", json={"file": b64(data), **fields})
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()["result"]
+    return result
+
+
+def texts(result: dict[str, Any]) -> list[list[str]]:
+    """The lines of each page of a result of POST /ocr."""
+    return [page["prunedResult"]["rec_texts"] for page in result["ocrResults"]]
+
+
+def cells(row: str) -> Sequence[tuple[str, int, int]]:
+    """Text without spaces, rowspan and colspan of each cell of a table's row."""
+    found = []
+    for attributes, text in re.findall(r"<td([^>]*)>(.*?)</td>", row, flags=re.DOTALL):
+        spans = dict(re.findall(r'(\w+)="(\d+)"', attributes))
+        rows, columns = (int(spans.get(name, 1)) for name in ("rowspan", "colspan"))
+        found.append(("".join(text.split()), rows, columns))
+    return found

@@ -1,0 +1,24 @@
+"""Waiting for something to become true: polled, with a deadline, never a bare sleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+POLL_S = 0.02
+
+
+def eventually(probe: Callable[[], T | None], timeout_s: float, what: str) -> T:
+    """The first true value of ``probe``.
+
+    Raises:
+        AssertionError: there was none within ``timeout_s``; names ``what`` and the last value.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (value := probe()):
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what} (last: {value!r})"
+        time.sleep(POLL_S)
+    return value
