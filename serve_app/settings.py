@@ -83,7 +83,7 @@ class MemorySettings(Strict):
         700 * 2**20, description="Memory of a loaded engine, before any page."
     )
     bytes_per_pixel: PositiveInt = Field(
-        700, description="Extra memory per pixel of the page (width x height after rendering)."
+        200, description="Extra memory per pixel of the page (width x height after rendering)."
     )
 
 

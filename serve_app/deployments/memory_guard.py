@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from serve_app import clock
@@ -46,14 +46,14 @@ class PageNeeds:
 
     Attributes:
         task: its id; the reservation's too.
-        estimate_bytes: expected peak of the engine.
+        estimate: bytes that an engine holds before the page (0: a fresh one) → its expected peak.
         waited_s: since the page came.
     """
 
     task: str
     model: str
     priority: Priority
-    estimate_bytes: int
+    estimate: Callable[[int], int]
     waited_s: float = 0.0
     fallback: FallbackFacts | None = None
 
@@ -117,16 +117,16 @@ class MemoryGuard:
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def admitted(self, page: PageNeeds, *, queued: int = 0) -> AsyncIterator[None]:
-        """Hold a reservation of the page's estimate for the length of the block.
+    async def admitted(self, page: PageNeeds, *, queued: int = 0) -> AsyncIterator[int]:
+        """Hold a reservation of the page's estimate, in bytes, for the length of the block.
 
         Raises:
             PageTooLargeForBudget: it can never fit.
             MemoryPressure: no room; FallBackAdvised if another pool may have some.
         """
-        await self._admit(page, queued)
+        reserved = await self._admit(page, queued)
         try:
-            yield
+            yield reserved
         finally:
             self.budget.release(page.task)
             self.notify()
@@ -190,17 +190,19 @@ class MemoryGuard:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._probe.close()
 
-    async def _admit(self, page: PageNeeds, queued: int) -> None:
+    async def _admit(self, page: PageNeeds, queued: int) -> int:
         started, arriving = clock.now(), True
         try:
             while True:
                 waited_s = page.waited_s + clock.now() - started
-                engine = self._free_engine(page.model)
-                decision = decide(self._facts(page, engine, waited_s, arriving, queued))
+                own = self._own_engine(page.model)
+                facts = self._facts(page, own, waited_s, arriving, queued)
+                decision = decide(facts)
+                label = engine_name(own.model, own.engine) if own else None
                 if isinstance(decision, Admit) and self.budget.reserve(
-                    page.task, page.estimate_bytes, engine
+                    page.task, facts.estimate_bytes, label
                 ):
-                    return
+                    return facts.estimate_bytes
                 arriving = False
                 self._waiting.setdefault(page.task, page.priority)
                 await self._follow(decision)
@@ -229,8 +231,15 @@ class MemoryGuard:
                 await asyncio.sleep(0)
 
     def _facts(
-        self, page: PageNeeds, engine: str | None, waited_s: float, arriving: bool, queued: int
+        self,
+        page: PageNeeds,
+        own: IdleEngine | None,
+        waited_s: float,
+        arriving: bool,
+        queued: int,
     ) -> PageFacts:
+        engine = engine_name(own.model, own.engine) if own else None
+        estimate_bytes = page.estimate(own.held_bytes if own else 0)
         ahead = 0
         for task, priority in self._waiting.items():
             if task == page.task:
@@ -239,12 +248,14 @@ class MemoryGuard:
         return PageFacts(
             level=self.level,
             priority=page.priority,
-            estimate_bytes=page.estimate_bytes,
-            needed_bytes=self.budget.needed_bytes(page.estimate_bytes, engine),
+            estimate_bytes=estimate_bytes,
+            fresh_bytes=page.estimate(0),
+            needed_bytes=self.budget.needed_bytes(estimate_bytes, engine),
             left_bytes=min(self.budget.left_bytes, self._left_in_domain()),
             budget_bytes=self.budget.total_bytes,
             queue_timeout_s=self._queue_timeout_s,
             evictable=self._evictable(engine),
+            own_engine=own,
             leaving_bytes=self._leaving_bytes(),
             fallback=page.fallback,
             arriving=arriving,
@@ -262,11 +273,14 @@ class MemoryGuard:
         promised = max(self.budget.committed_bytes - own.ours_bytes, 0)
         return max(int(own.total_bytes * self._settings.critical) - own.used_bytes - promised, 0)
 
-    def _free_engine(self, model: str) -> str | None:
+    def _own_engine(self, model: str) -> IdleEngine | None:
         """The engine that a lease of the model would get now, if none is to be loaded."""
-        manager = self._managers.get(model)
-        number = manager.next_engine() if manager else None
-        return engine_name(model, number) if number is not None else None
+        manager = self._managers[model]
+        number = manager.next_engine()
+        if number is None:
+            return None
+        held = self.budget.engine_bytes(engine_name(model, number))
+        return IdleEngine(model, number, held, manager.idle_engines()[number])
 
     def _evictable(self, but: str | None) -> list[IdleEngine]:
         idle = []
@@ -294,7 +308,8 @@ class MemoryGuard:
         log.info("acting on memory level", extra={**facts, "actions": sorted(actions)})
         for manager in self._managers.values():
             if "unload_idle" in actions:
-                self._run(asyncio.create_task(manager.unload("emergency")))
+                for number in manager.idle_engines():
+                    self._run(asyncio.create_task(manager.evict(number)))
             elif "evict_idle" in actions and manager.autonomous and not manager.pinned:
                 self._run(asyncio.create_task(manager.unload("critical")))
             elif "trim" in actions:

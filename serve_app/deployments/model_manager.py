@@ -48,6 +48,7 @@ class ModelManager:
         new_engine: makes an engine that is not started.
         load_gate: shared by the replica's models; caps concurrent loads.
         memory_of: measures a process.
+        on_loaded: called with what a new engine holds, in bytes.
         on_gone: called with the number of an engine whose process is gone.
         on_change: called after every change of state.
     """
@@ -60,12 +61,14 @@ class ModelManager:
         *,
         load_gate: asyncio.Semaphore,
         memory_of: MemoryOf,
+        on_loaded: Callable[[int], None] = lambda held_bytes: None,
         on_gone: Callable[[int], None] = lambda number: None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self._settings = name, settings
         self._new_engine, self._load_gate = new_engine, load_gate
-        self._memory_of, self._on_gone, self._on_change = memory_of, on_gone, on_change
+        self._memory_of, self._on_loaded = memory_of, on_loaded
+        self._on_gone, self._on_change = on_gone, on_change
         self._lifecycle = ModelLifecycle(
             max_engines=settings.max_concurrent_predictions, grow_after_s=settings.grow_after_s
         )
@@ -282,6 +285,7 @@ class ModelManager:
             return
         self.loads += 1
         self._engines[number] = engine
+        self._on_loaded(engine.memory_bytes())
         facts = {"model": self.name, "pid": engine.pid, "load_s": clock.now() - started}
         log.info("model loaded", extra={**facts, "memory_bytes": engine.memory_bytes()})
         self._run(self._watch(engine))

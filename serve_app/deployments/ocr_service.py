@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import os
 import uuid
@@ -153,7 +154,7 @@ class OCRService:
             managers=self._models,
             turnstiles=self._turnstiles,
             page_log=self._page_log,
-            estimate=lambda model: self._estimators[model].estimate(0),
+            estimate=lambda model, held: self._estimators[model].estimate(0, held),
             running=lambda: len(self._pages),
         )
         loop = asyncio.get_running_loop()
@@ -259,17 +260,16 @@ class OCRService:
         )
         async with turn:
             metrics.queue_length.set(turnstile.waiting, tags=where)
-            estimator = self._estimators[job.model]
-            cost.estimate_bytes = estimator.estimate(job.pixels, self._resident_bytes(job.model))
             needs = PageNeeds(
                 task,
                 job.model,
                 job.priority,
-                cost.estimate_bytes,
+                functools.partial(self._estimators[job.model].estimate, job.pixels),
                 clock.now() - cost.came,
                 job.fallback,
             )
-            async with self._guard.admitted(needs, queued=turnstile.waiting):
+            async with self._guard.admitted(needs, queued=turnstile.waiting) as estimate_bytes:
+                cost.estimate_bytes = estimate_bytes
                 return await self._attempts(file, job, task, cost, deadline)
 
     async def _attempts(
@@ -351,12 +351,6 @@ class OCRService:
     def _recycled(self, _: object) -> None:
         self._recycling = False
 
-    def _resident_bytes(self, model: str) -> int:
-        """What the engine holds that the next page of the model would run on; 0 if none is free."""
-        manager = self._models[model]
-        number = manager.next_engine()
-        return manager.engines[number].memory_bytes() if number is not None else 0
-
     def _record(self, job: PageJob, cost: _Cost, outcome: Outcome, code: str | None) -> TaskRecord:
         return TaskRecord(
             task_id=uuid.uuid4().hex,
@@ -394,6 +388,7 @@ class OCRService:
             lambda: EngineProcess(name, spec, env=environment, **chosen),
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
+            on_loaded=lambda held_bytes: self._estimators[name].observe(0, held_bytes),
             on_gone=lambda number: self._guard.engine_gone(name, number),
             on_change=self._changed,
         )

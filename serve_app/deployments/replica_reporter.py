@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import uuid
@@ -35,7 +36,7 @@ class ReplicaReporter:
 
     Args:
         replica, node: Serve's and Ray's ids.
-        estimate: model → expected bytes of a load.
+        estimate: model, bytes held before → expected bytes of a load.
         running: counts the replica's pages.
     """
 
@@ -50,7 +51,7 @@ class ReplicaReporter:
         managers: Mapping[str, ModelManager],
         turnstiles: Mapping[str, Turnstile],
         page_log: PageLog,
-        estimate: Callable[[str], int],
+        estimate: Callable[[str, int], int],
         running: Callable[[], int],
     ) -> None:
         self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
@@ -121,7 +122,8 @@ class ReplicaReporter:
         self.on_change()
 
     async def _load(self, model: str) -> None:
-        needs = PageNeeds(uuid.uuid4().hex, model, "batch", self._estimate(model))
+        estimate = functools.partial(self._estimate, model)
+        needs = PageNeeds(uuid.uuid4().hex, model, "batch", estimate)
         try:
             async with self._guard.admitted(needs):
                 await self._managers[model].load()

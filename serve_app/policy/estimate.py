@@ -7,9 +7,9 @@ bytes) of the whole engine process during the page, so it has two causes:
 * **the engine's past**: it never shrinks below what earlier, larger pages left behind, until it
   is recycled or unloaded.
 
-Measured with the bundled PP-StructureV3 on a CPU: 0.8 GB loaded, 2.0 GB after a page of
-3 megapixels, 3.1 GB after one of 9, and then every page peaks there, a postage stamp too. So the
-estimate is the larger of two learned values (``resident_bytes``: the engine's size before the
+Measured with the bundled PP-StructureV3 on a CPU: 0.46 GB loaded, 1.4 GB after a page of
+4.6 megapixels, 2.5 GB after one of 12, and then every page peaks there, a postage stamp too. So
+the estimate is the larger of two learned values (``resident_bytes``: the engine's size before the
 page, 0 if it is not known or nothing is loaded):
 
     estimate = max(page curve(pixels), resident_bytes + growth curve(pixels)) * drift

@@ -17,9 +17,10 @@ from serve_app.policy.estimate import EstimatorState, PeakEstimator
 
 MB, GB = 2**20, 2**30
 SEEDS = range(2)
-# Peaks of the bundled PP-StructureV3 on two CPU cores: [pixels, resident before, peak] of pages of
-# 2 thousand to 12 million pixels. "ageing": one engine throughout. "recycled": a new engine
-# whenever it had grown by 1 GiB since its first page; 0 pixels is its load.
+# Peaks of the bundled PP-StructureV3 on two CPU cores: [pixels, bytes before, peak] of pages of
+# 2 thousand to 12 million pixels. "ageing": one engine throughout, whole resident size.
+# "recycled": a new engine whenever it had grown by 1 GiB since its first page, without file pages
+# (as process_memory.py counts); 0 pixels is its load.
 MEASURED = json.loads((Path(__file__).parent / "policy_engine_peaks.json").read_text())
 
 
