@@ -98,6 +98,8 @@ class TaskRecord:
         queue_s, load_s, run_s: where the time went.
         fallback: answered by another pool than the first choice.
         cold: had to load the model.
+        engine_pid: of the engine that ran it; 0 if none did.
+        attempt: 1, or 2 after an engine died under it.
         error: code of the error, if the outcome is not success.
     """
 
@@ -116,6 +118,8 @@ class TaskRecord:
     outcome: Outcome
     fallback: bool = False
     cold: bool = False
+    engine_pid: int = 0
+    attempt: int = 1
     error: str | None = None
 
     @property

@@ -331,6 +331,8 @@ TASKS: dict[str, Any] = {
                             "outcome": "success",
                             "fallback": False,
                             "cold": False,
+                            "engine_pid": 4711,
+                            "attempt": 1,
                             "error": None,
                             "ratio": 0.913,
                         }

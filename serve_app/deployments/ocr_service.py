@@ -94,6 +94,8 @@ class _Cost:
     load_s: float = 0.0
     run_s: float = 0.0
     cold: bool = False
+    engine_pid: int = 0
+    attempt: int = 1
     started: bool = False
 
 
@@ -285,6 +287,7 @@ class OCRService:
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             async with manager.lease(timeout_s=deadline - clock.now()) as lease:
                 cost.started = True
+                cost.engine_pid, cost.attempt = lease.engine.pid, attempt
                 cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
                 self._guard.place(task, job.model, lease.number)
                 resident = lease.engine.memory_bytes()
@@ -368,6 +371,8 @@ class OCRService:
             outcome=outcome,
             fallback=job.fell_back,
             cold=cost.cold,
+            engine_pid=cost.engine_pid,
+            attempt=cost.attempt,
             error=code,
         )
 

@@ -145,7 +145,7 @@ def test_twenty_concurrent_first_requests_load_the_model_once(
     assert 1 <= len(loaded) <= most
     assert len(cold.events("model loaded", model=model)) == len(loaded)
     assert cold.engines_of(model) == loaded
-    served = cold.events("page done", model=model)
+    served = cold.events("page done", model=model, outcome="success")
     assert len(served) == CLIENTS
     assert {event["engine_pid"] for event in served} <= loaded
     assert loaded <= {process.pid for process in cold.engine_processes()}
@@ -178,7 +178,7 @@ def test_killing_an_engine_in_the_middle_of_a_page_costs_one_retry(cold: Server)
     assert (crash["engine_pid"], crash["attempt"]) == (victim, 1)
     (heir,) = cold.engines_of(model)
     assert heir != victim
-    last = cold.events("page done", model=model)[-1]
+    last = cold.events("page done", model=model, outcome="success")[-1]
     assert (last["engine_pid"], last["attempt"]) == (heir, 2)
     assert not psutil.pid_exists(victim)
 
@@ -188,10 +188,14 @@ def test_a_client_that_leaves_costs_at_most_the_page_that_runs(cold: Server) -> 
     model = "ocr-brief"
     pages = MAX_PAGES
     assert cold.parse(picture("png"), model=model).status_code == 200
-    before = len(cold.events("page done", model=model))
+    before = len(cold.events("page done", model=model, outcome="success"))
 
     with open_request(cold, f"/v1/parse?model={model}", full_pages(pages)):
-        eventually(lambda: len(cold.events("page done", model=model)) > before, 60, "a first page")
+        eventually(
+            lambda: len(cold.events("page done", model=model, outcome="success")) > before,
+            60,
+            "a first page",
+        )
     answer = cold.parse(text_pdf(1), model="ocr-single", format="text")
 
     assert answer.status_code == 200, answer.text
@@ -199,7 +203,7 @@ def test_a_client_that_leaves_costs_at_most_the_page_that_runs(cold: Server) -> 
         lambda: cold.events("model unloaded", model=model, reason="idle"), 60, "it is unloaded"
     )
     # One was done, the next one was running; the log line of a page may come a moment late.
-    done = len(cold.events("page done", model=model)) - before
+    done = len(cold.events("page done", model=model, outcome="success")) - before
     assert 1 <= done <= 3 < pages
     assert cold.models()[model]["state"] == "UNLOADED"
 
