@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.bench import corpus, facts, report, session, store
 from tests.bench.contender import Contender, ContenderFailed
+from tests.bench.guard import guarded
 from tests.bench.http_servers import OcrServe, PaddlexServe
 from tests.bench.own_engines import OwnEngines
 from tests.bench.pipelines import PIPELINES, Pipeline
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     load_before = os.getloadavg()[0]
     try:
-        outcomes = asyncio.run(bench(options))
+        with guarded():
+            outcomes = asyncio.run(bench(options))
     except ContenderFailed as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -42,18 +42,21 @@ class HttpServer:
         self.port = free_port()
         self.tree: Tree | None = None
         self._bodies: dict[str, bytes] = {}
-        self._http = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self.port}",
-            headers={"content-type": "application/json"},
-            timeout=READ_TIMEOUT_S,
-            trust_env=False,
-        )
+        self._http = httpx.AsyncClient()
 
     def make_tree(self, log: Path) -> Tree:
         """The server's processes, not yet started; it listens on ``self.port``."""
         raise NotImplementedError
 
     async def start(self) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"content-type": "application/json"},
+            timeout=READ_TIMEOUT_S,
+            # None is kept open: it would outlive its time while the server is frozen.
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+        )
         self.tree = self.make_tree(self.folder / f"{self.name}.log")
         await self.tree.start()
         deadline = time.monotonic() + START_TIMEOUT_S

@@ -46,6 +46,7 @@ class OwnEngines:
         self._free: asyncio.Queue[EngineProcess] = asyncio.Queue()
 
     async def start(self) -> None:
+        self._engines, self._free = [], asyncio.Queue()
         settings = _settings()
         model = settings.models[self._pipeline.name]
         count = model.max_concurrent_predictions

@@ -1,14 +1,13 @@
-"""Processes that contenders start: found again whatever becomes of their parents, and ended.
+"""Processes that contenders start: frozen while others are measured, found again, and ended.
 
 Every process inherits one environment variable, by which even an orphan is found; nothing is ever
-ended by name.
+ended by name. Should the bench itself be killed, ``guard.py`` does the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 import psutil
 
 TAG = "OCR_SERVE_BENCH_PROCESS"
-PR_SET_PDEATHSIG = 1
+SESSION = uuid.uuid4().hex
 
 # Settings of this shell must not tilt the comparison: each contender sets its own.
 _NOT_INHERITED = ("RAY_", "OMP_", "MKL_", "OPENBLAS_", "KMP_", "MALLOC_", "FLAGS_", "PADDLE_")
@@ -55,7 +54,7 @@ class Tree:
     ) -> None:
         self._command, self._log, self._stop_signal = command, log, stop_signal
         self._pass_fds = pass_fds
-        self._tag = uuid.uuid4().hex
+        self._tag = f"{SESSION}/{uuid.uuid4().hex}"
         self._env = clean_environment({**(env or {}), TAG: self._tag})
         self._process: asyncio.subprocess.Process | None = None
 
@@ -100,8 +99,27 @@ class Tree:
                 self._process.send_signal(self._stop_signal)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._process.wait(), timeout_s)
-        kill_all(process for process in psutil.process_iter() if _has_tag(process, self._tag))
+        kill_all(tagged(self._tag))
         await self._process.wait()
+
+
+def tagged(prefix: str) -> list[psutil.Process]:
+    """All processes whose tag begins so, orphans too."""
+    return [process for process in psutil.process_iter() if _tag_of(process).startswith(prefix)]
+
+
+def freeze(processes: Iterable[psutil.Process]) -> None:
+    """Stop them from running; they keep their memory."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+
+
+def thaw(processes: Iterable[psutil.Process]) -> None:
+    """Let them run again."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 def kill_all(processes: Iterable[psutil.Process]) -> None:
@@ -135,12 +153,10 @@ def python(*arguments: str) -> list[str]:
 def _prepare_child() -> None:
     # A shell without job control leaves SIGINT ignored in what it starts.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Should this process be killed, its contenders go too.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _has_tag(process: psutil.Process, tag: str) -> bool:
+def _tag_of(process: psutil.Process) -> str:
     try:
-        return process.environ().get(TAG) == tag
+        return str(process.environ().get(TAG, ""))
     except psutil.Error:  # gone, a zombie, or somebody else's
-        return False
+        return ""

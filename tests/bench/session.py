@@ -1,7 +1,7 @@
 """The measurement of one pipeline: all contenders, interleaved in rounds.
 
 Noise of the machine (a neighbour, a clock that falls) then meets all of them, and ratios are taken
-within a round.
+within a round. Who is not measured is frozen: Ray alone would take a tenth of a core from others.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import psutil
 from tests.bench.contender import Contender
 from tests.bench.corpus import Sample
 from tests.bench.measure import Block, measure
-from tests.bench.processes import cpu_seconds
+from tests.bench.processes import cpu_seconds, freeze, thaw
 from tests.word_f1 import compare, joined
 
-# A loaded contender of several processes; where not all of them fit, one is up at a time.
-ROUGH_BYTES = 5 * 2**30
+# Mean size of a loaded contender; where not all of them fit, one is up at a time.
+ROUGH_BYTES = 3.5 * 2**30
 WARM_UP_PASSES = 2
-IDLE_S = 5.0
+IDLE_S = 10.0
+# After a pause, timers of a server that has been frozen are all due at once.
+SETTLE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,19 @@ async def run(contenders: Sequence[Contender], plan: Plan) -> Outcome:
     if all_up:
         async with contextlib.AsyncExitStack() as stack:
             for contender in contenders:
-                await stack.enter_async_context(_up(contender, plan))
-            for contender in contenders:
-                outcome.idle_cpu[contender.name] = await _idle_cpu(contender)
+                await stack.enter_async_context(_up(contender, plan, outcome))
+                freeze(contender.processes())
             for number in range(1, plan.rounds + 1):
                 for contender in rotated(contenders, number - 1):
+                    thaw(contender.processes())
+                    await asyncio.sleep(SETTLE_S)
                     await _turn(contender, plan, number, outcome)
+                    freeze(contender.processes())
         return outcome
     say("not enough memory for all at once: each is started anew for each round")
     for number in range(1, plan.rounds + 1):
         for contender in rotated(contenders, number - 1):
-            async with _up(contender, plan):
-                outcome.idle_cpu[contender.name] = await _idle_cpu(contender)
+            async with _up(contender, plan, outcome):
                 await _turn(contender, plan, number, outcome)
     return outcome
 
@@ -103,8 +106,8 @@ def rotated(contenders: Sequence[Contender], by: int) -> list[Contender]:
 
 
 @contextlib.asynccontextmanager
-async def _up(contender: Contender, plan: Plan) -> AsyncIterator[None]:
-    """Start and warm up; stop at the end."""
+async def _up(contender: Contender, plan: Plan, outcome: Outcome) -> AsyncIterator[None]:
+    """Start, warm up, see what it costs to have it; stop at the end."""
     try:
         say(f"{contender.name}: starting")
         await contender.start()
@@ -114,8 +117,10 @@ async def _up(contender: Contender, plan: Plan) -> AsyncIterator[None]:
             # Another order, so that a page meets another engine: each has to see each shape.
             samples = [*plan.samples[turn:], *plan.samples[:turn]]
             await measure(contender, [*samples, plan.many_pages], at_once=at_once, number=0)
+        outcome.idle_cpu[contender.name] = await _idle_cpu(contender)
         yield
     finally:
+        thaw(contender.processes())
         say(f"{contender.name}: stopping")
         await contender.stop()
 

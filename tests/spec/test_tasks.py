@@ -123,8 +123,9 @@ def _is_gone(pid: int) -> bool:
 
 
 def only_engine(server: Server) -> int | None:
-    engines = server.engine_processes()
-    return engines[0].pid if len(engines) == 1 else None
+    """The one that has loaded: a load uses the processor too."""
+    engines = [pid for pid in server.engines_of("ocr") if psutil.pid_exists(pid)]
+    return engines[0] if len(engines) == 1 else None
 
 
 def temporary_files() -> set[str]:

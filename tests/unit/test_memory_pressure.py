@@ -149,7 +149,7 @@ def any_settings(draw: st.DrawFn) -> PressureSettings:
         warning=warning / TOTAL,
         critical=critical / TOTAL,
         emergency=emergency / TOTAL,
-        hysteresis=draw(st.integers(0, 199)) / TOTAL,
+        hysteresis=draw(st.integers(0, min(199, warning - 1))) / TOTAL,
     )
 
 
