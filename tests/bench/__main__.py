@@ -56,13 +56,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="requests at once, for those who take several (default: 1 4)",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
-    parser.add_argument("--quick", action="store_true", help="three files, one round: a trial")
+    parser.add_argument("--rounds", type=int, help="default: 3, with --quick 1")
+    parser.add_argument("--quick", action="store_true", help="a trial with three files")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
     parser.add_argument("--corpus", type=Path, default=corpus.corpus_folder())
     options = parser.parse_args(argv)
-    if options.quick:
-        options.rounds = 1
+    if options.rounds is None:
+        options.rounds = 1 if options.quick else 3
     return options
 
 
