@@ -145,6 +145,7 @@ def test_twenty_concurrent_first_requests_load_the_model_once(
     assert 1 <= len(loaded) <= most
     assert len(cold.events("model loaded", model=model)) == len(loaded)
     assert cold.engines_of(model) == loaded
+    assert cold.models()[model]["loads"] == len(loaded)
     served = cold.events("page done", model=model, outcome="success")
     assert len(served) == CLIENTS
     assert {event["engine_pid"] for event in served} <= loaded
