@@ -39,20 +39,19 @@ PAGE_STARTS = (
     "Accessibility: Writers no longer needed expensive publishing equipment",
     "The journey of the word processor",
 )
-# As f32 reads them. bf16 also finds the second "日常价", and now and then a currency sign.
 BANNER_LINES = (
     "正品促销",
     "大桶装更划算",
     "强力去污符合国标",
     "-40℃深度防冻不结冰",
     "日常价",
+    "日常价",
+    "10.0起",
+    "10.0起",
     "直击",
-    "10.0起",
     "底价",
-    "10.0起",
     "5.8起",
     "券后价",
-    "起",
     "惊喜福利不容错过",
     "极速发货",
     "冰点标准",
@@ -142,14 +141,14 @@ def test_a_table_comes_as_html_with_its_row_spans(server: Server) -> None:
     ]
     assert [text for text, *_ in rows[1]] == ["simple", "complex", "all"]
     assert rows[2][:2] == [("6", 2, 1), ("6", 2, 1)]
-    # bf16 and f32 put the last column, and rows further down, into different cells.
-    values = [[text for text, *_ in row if re.fullmatch(r"\d\.\d+", text)] for row in rows[2:]]
-    assert values[0][:4] == ["0.965", "0.934", "0.955", "0.88"]
-    assert values[1][:4] == ["0.969", "0.927", "0.955", "0.857"]
-    assert ["0.938", "0.904", "0.927", "0.853", "1.97"] in values
+    values = [[text for text, *_ in row][-5:] for row in rows[2:]]
+    assert values[0] == ["0.965", "0.934", "0.955", "0.88", "2.73"]
+    assert values[1] == ["0.969", "0.927", "0.955", "0.857", "5.39"]
+    assert values[2] == ["0.938", "0.904", "0.927", "0.853", "1.97"]
 
 
 def test_the_banner_has_its_seventeen_lines(server: Server) -> None:
+    """Detection may cut the tiny currency signs off, or find one more piece; no line is missing."""
     (found,) = texts(ocr(server, corpus_file("ch_en_num.jpg")))
     left = [line.rstrip("¥￥") for line in found]
     for line in BANNER_LINES:
