@@ -15,9 +15,7 @@ import dataclasses
 import functools
 import logging
 import os
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,76 +25,35 @@ from serve_app import clock
 from serve_app.deployments.heartbeat import Heartbeat
 from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
 from serve_app.deployments.model_manager import EngineLease, ModelManager
+from serve_app.deployments.page_job import PageCost, PageJob
 from serve_app.deployments.page_log import PageLog
 from serve_app.deployments.replica_reporter import ReplicaReporter
 from serve_app.deployments.turnstile import Turnstile
 from serve_app.devices.probe import MemoryProbe, probe_for
-from serve_app.document import FileKind, PageResult, PredictOptions
+from serve_app.document import PageResult
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
 from serve_app.errors import (
-    CapacityError,
     DeadlineExceeded,
     EngineCrashed,
     EngineHung,
     EngineOutOfMemory,
     EngineProtocolError,
-    OcrServeError,
-    PageTooLargeForBudget,
     QueueFull,
     UnknownModel,
 )
-from serve_app.facts import Outcome, Priority, TaskRecord
-from serve_app.policy.admission import FallbackFacts
+from serve_app.facts import Outcome
+from serve_app.outcome import SUCCESS, outcome_of
 from serve_app.policy.estimate import PeakEstimator
 from serve_app.settings import AppSettings, PoolSettings
+from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
+from serve_app.temp_folders import sweep
 
 log = logging.getLogger("ocr_serve.pages")
 
 PAGE_ATTEMPTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PageJob:
-    """One page to predict.
-
-    Attributes:
-        model: declared name.
-        kind, index: format of the file and the page's place in it.
-        options: of the request.
-        pixels: of the page, from the file's headers.
-        request_id: pages of one request take turns with those of others.
-        fallback: another pool that may take the page, if it may.
-        fell_back: whether this pool is that other one.
-    """
-
-    model: str
-    kind: FileKind
-    index: int
-    options: PredictOptions
-    pixels: int = 0
-    request_id: str = ""
-    priority: Priority = "interactive"
-    fallback: FallbackFacts | None = None
-    fell_back: bool = False
-
-
-@dataclass(slots=True)
-class _Cost:
-    """What is known of a page's cost so far."""
-
-    came: float
-    estimate_bytes: int = 0
-    peak_bytes: int = 0
-    queue_s: float = 0.0
-    load_s: float = 0.0
-    run_s: float = 0.0
-    cold: bool = False
-    engine_pid: int = 0
-    attempt: int = 1
-    started: bool = False
 
 
 class OCRService:
@@ -120,6 +77,7 @@ class OCRService:
         watch: Any = None,
     ) -> None:
         configure_logging(settings.log_level)
+        sweep()
         self._pool_name, self._pool, self._settings = pool, settings.pools[pool], settings
         self._factory = factory
         self._heartbeat: Heartbeat | None = None
@@ -145,6 +103,7 @@ class OCRService:
             for name, model in settings.models.items()
         }
         self._page_log = PageLog()
+        self._ledger = TaskLedger(metrics.ledger_gauge(f"pool-{pool}"))
         self._pages: set[asyncio.Task[PageResult]] = set()
         self._recycling = False
         self._reporter = ReplicaReporter(
@@ -156,6 +115,7 @@ class OCRService:
             managers=self._models,
             turnstiles=self._turnstiles,
             page_log=self._page_log,
+            ledger=self._ledger,
             estimate=lambda model, held: self._estimators[model].estimate(0, held),
             running=lambda: len(self._pages),
         )
@@ -188,7 +148,7 @@ class OCRService:
             raise UnknownModel(f"no model {job.model!r}; declared: {', '.join(self._models)}")
         if len(self._pages) >= self._pool.max_queued_pages:
             raise QueueFull(f"{len(self._pages)} pages in this worker (pools.*.max_queued_pages)")
-        cost = _Cost(clock.now())
+        cost = PageCost(clock.now())
         page = asyncio.create_task(self._recorded(file, job, cost, cost.came + deadline_s))
         self._pages.add(page)
         page.add_done_callback(self._pages.discard)
@@ -231,36 +191,29 @@ class OCRService:
             await self._heartbeat.good_bye(self._replica)
 
     async def _recorded(
-        self, file: npt.NDArray[np.uint8], job: PageJob, cost: _Cost, deadline: float
+        self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
         """One page, with a record of what became of it."""
-        outcome: Outcome = "failed"
-        code: str | None = "internal"
+        ended: tuple[Outcome, str | None] = SUCCESS
         try:
-            with self._models[job.model].in_use():
+            with self._ledger.task(cost.task), self._models[job.model].in_use():
                 result = await self._page(file, job, cost, deadline)
-            outcome, code = "success", None
-            return dataclasses.replace(result, record=self._record(job, cost, outcome, code))
-        except asyncio.CancelledError:
-            outcome, code = "cancelled", "cancelled"
-            raise
-        except OcrServeError as error:
-            rejected = isinstance(error, CapacityError | PageTooLargeForBudget)
-            outcome, code = "rejected" if rejected else "failed", error.code
+        except BaseException as error:
+            ended = outcome_of(error)
             raise
         finally:
             self._guard.page_ended()
-            self._page_log.add(self._record(job, cost, outcome, code))
+            record = cost.record(job, self._pool_name, self._pool.device, *ended)
+            self._page_log.add(record)
+        return dataclasses.replace(result, record=record)
 
     async def _page(
-        self, file: npt.NDArray[np.uint8], job: PageJob, cost: _Cost, deadline: float
+        self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
-        turnstile, task = self._turnstiles[job.model], uuid.uuid4().hex
+        turnstile, task = self._turnstiles[job.model], cost.task
         where = {"model": job.model, "pool": self._pool_name}
-        turn = turnstile.turn(
-            job.request_id, priority=job.priority, timeout_s=deadline - clock.now()
-        )
-        async with turn:
+        turn = turnstile.turn(job.owner, priority=job.priority, timeout_s=deadline - clock.now())
+        async with self._ledger.holding(task, "turn", turn):
             metrics.queue_length.set(turnstile.waiting, tags=where)
             needs = PageNeeds(
                 task,
@@ -270,26 +223,23 @@ class OCRService:
                 clock.now() - cost.came,
                 job.fallback,
             )
-            async with self._guard.admitted(needs, queued=turnstile.waiting) as estimate_bytes:
+            reservation = self._guard.admitted(needs, queued=turnstile.waiting)
+            async with self._ledger.holding(task, "reservation", reservation) as estimate_bytes:
                 cost.estimate_bytes = estimate_bytes
-                return await self._attempts(file, job, task, cost, deadline)
+                return await self._attempts(file, job, cost, deadline)
 
     async def _attempts(
-        self,
-        file: npt.NDArray[np.uint8],
-        job: PageJob,
-        task: str,
-        cost: _Cost,
-        deadline: float,
+        self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
         manager = self._models[job.model]
         cost.queue_s = clock.now() - cost.came
         for attempt in range(1, PAGE_ATTEMPTS + 1):
-            async with manager.lease(timeout_s=deadline - clock.now()) as lease:
+            engine = manager.lease(timeout_s=deadline - clock.now())
+            async with self._ledger.holding(cost.task, "lease", engine) as lease:
                 cost.started = True
                 cost.engine_pid, cost.attempt = lease.engine.pid, attempt
                 cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
-                self._guard.place(task, job.model, lease.number)
+                self._guard.place(cost.task, job.model, lease.number)
                 resident = lease.engine.memory_bytes()
                 try:
                     prediction = await self._run(lease, file, job, deadline)
@@ -353,28 +303,6 @@ class OCRService:
 
     def _recycled(self, _: object) -> None:
         self._recycling = False
-
-    def _record(self, job: PageJob, cost: _Cost, outcome: Outcome, code: str | None) -> TaskRecord:
-        return TaskRecord(
-            task_id=uuid.uuid4().hex,
-            request_id=job.request_id,
-            model=job.model,
-            pool=self._pool_name,
-            device=self._pool.device,
-            page=job.index + 1,
-            pixels=job.pixels,
-            estimate_bytes=cost.estimate_bytes,
-            peak_bytes=cost.peak_bytes,
-            queue_s=round(cost.queue_s, 4),
-            load_s=round(cost.load_s, 4),
-            run_s=round(cost.run_s, 4),
-            outcome=outcome,
-            fallback=job.fell_back,
-            cold=cost.cold,
-            engine_pid=cost.engine_pid,
-            attempt=cost.attempt,
-            error=code,
-        )
 
     def _new_manager(self, name: str, load_gate: asyncio.Semaphore) -> ModelManager:
         model, settings = self._settings.models[name], self._settings

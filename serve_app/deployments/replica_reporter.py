@@ -27,6 +27,7 @@ from serve_app.facts import (
 )
 from serve_app.policy.registry_orders import Unloaded
 from serve_app.policy.registry_state import Memo
+from serve_app.task_ledger import TaskLedger
 
 log = logging.getLogger("ocr_serve.heartbeat")
 
@@ -51,12 +52,14 @@ class ReplicaReporter:
         managers: Mapping[str, ModelManager],
         turnstiles: Mapping[str, Turnstile],
         page_log: PageLog,
+        ledger: TaskLedger,
         estimate: Callable[[str, int], int],
         running: Callable[[], int],
     ) -> None:
         self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
         self._guard, self._managers, self._turnstiles = guard, managers, turnstiles
-        self._page_log, self._estimate, self._running = page_log, estimate, running
+        self._page_log, self._ledger = page_log, ledger
+        self._estimate, self._running = estimate, running
         self._unloaded: list[Unloaded] = []
         self._pinned: frozenset[str] = frozenset()
         self._pins_version = 0
@@ -74,8 +77,7 @@ class ReplicaReporter:
             models=tuple(manager.facts() for manager in self._managers.values()),
             budget_bytes=self._guard.budget.total_bytes,
             reserved_bytes=self._guard.budget.committed_bytes,
-            open_entries=self._guard.budget.open_reservations
-            + sum(manager.facts().references for manager in self._managers.values()),
+            open_entries=self._ledger.open_entries,
             running=self._running() - waiting,
             queued=waiting,
             drain_rate=self._guard.drain_rate,
@@ -123,10 +125,12 @@ class ReplicaReporter:
 
     async def _load(self, model: str) -> None:
         estimate = functools.partial(self._estimate, model)
-        needs = PageNeeds(uuid.uuid4().hex, model, "batch", estimate)
+        task = uuid.uuid4().hex
+        reservation = self._guard.admitted(PageNeeds(task, model, "batch", estimate))
         try:
-            async with self._guard.admitted(needs):
-                await self._managers[model].load()
+            with self._ledger.task(task):
+                async with self._ledger.holding(task, "reservation", reservation):
+                    await self._managers[model].load()
         except OcrServeError as error:
             log.warning("ordered load failed", extra={"model": model, "error": str(error)})
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
 
-from serve_app.deployments.ocr_service import PageJob
+from serve_app.deployments.page_job import PageJob
 from serve_app.policy.routing import InFlight, ReplicaView, order, placement, view_of
 
 log = logging.getLogger("ocr_serve.routing")

@@ -1,9 +1,9 @@
 """What every task holds open, so that nothing outlives it: leases, reservations, files, memory.
 
 The ledger only keeps the account. Whoever opens something closes it in ``finally``; when the
-task ends, ``close_task`` names what is still open, the shell gives those things back and counts
-them as leaks. After ``close_task`` the account of the task is zero, whatever happened before, and
-it stays so: a coroutine that lives on cannot open anything for a task that has ended.
+task ends, ``close_task`` names what is still open, which ``task_ledger.py`` logs as a leak. After
+``close_task`` the account of the task is zero, whatever happened before, and it stays so: a
+coroutine that lives on cannot open anything for a task that has ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["lease", "reservation", "temp_dir", "shared_memory", "object_ref"]
+# In a worker, for a page: its turn, its reserved bytes, its engine. In the gateway, for a request:
+# the file in Ray's object store, the answer's spool, the pages that workers have.
+Kind = Literal["turn", "reservation", "lease", "object_ref", "spool", "page_call"]
 
 # Ended tasks that are remembered: more than can still have a coroutine alive (max_queued_pages of
 # all the pages of a replica, several times over).
@@ -25,7 +27,7 @@ class TaskEnded(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One open thing. ``id``: a lease's id, a directory's path, a segment's name."""
+    """One open thing. ``id``: unique within its task and kind."""
 
     task: str
     kind: Kind

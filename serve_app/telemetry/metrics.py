@@ -5,6 +5,7 @@ Label values are names of the configuration or of a fixed list, never ids.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -96,6 +97,15 @@ recycles = LazyMetric(
 open_entries = LazyMetric(
     "Gauge",
     "ocr_ledger_open_entries",
-    "Leases, reservations and temporary directories that tasks hold now.",
-    ("pool",),
+    "What tasks hold now, by deployment and kind (policy/ledger.py: Kind).",
+    ("deployment", "kind"),
 )
+
+
+def ledger_gauge(deployment: str) -> Callable[[str, int], None]:
+    """Shows the counts of a process's ledger; each process has a series of its own."""
+
+    def show(kind: str, count: int) -> None:
+        open_entries.set(count, tags={"deployment": deployment, "kind": kind})
+
+    return show

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageResult, PredictOptions
 from serve_app.errors import (
     DeadlineExceeded,
     EngineCrashed,
     EngineHung,
+    EngineUnavailable,
     PageFailed,
     QueueFull,
     ReplicaUnavailable,
@@ -50,6 +53,31 @@ async def page(replica: OCRService, deadline_s: float = 30, **command: Any) -> P
     file = np.frombuffer(json.dumps(command).encode(), np.uint8)
     job = PageJob("ocr", "png", 0, PredictOptions())
     return await replica.predict_page(file, job, deadline_s)
+
+
+def held(replica: OCRService) -> tuple[int, int]:
+    """Pages that run or wait, and what they hold, as the registry is told."""
+    report = replica._reporter.report()
+    return report.running + report.queued, report.open_entries
+
+
+async def until_held(replica: OCRService, wanted: tuple[int, int]) -> None:
+    """Wait until it is so; a caller that left does not wait for its own page."""
+    for _ in range(500):
+        if held(replica) == wanted:
+            return
+        await asyncio.sleep(0.02)
+    assert held(replica) == wanted
+
+
+@pytest.fixture
+def leaks(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]:
+    """What the ledger complained about; none at the end of a test that uses this."""
+    logger, found = logging.getLogger("ocr_serve.ledger"), caplog.handler
+    logger.addHandler(found)
+    yield caplog.records
+    logger.removeHandler(found)
+    assert [record for record in caplog.records if record.name == logger.name] == []
 
 
 async def status(replica: OCRService) -> dict[str, Any]:
@@ -202,3 +230,101 @@ async def test_a_closed_replica_takes_no_pages() -> None:
         await replica.close()
         with pytest.raises(ReplicaUnavailable):
             await page(replica)
+
+
+# the ledger: nothing is held by a page that has ended
+
+
+NOTHING = (0, 0)
+TURN_RESERVATION_LEASE = 3
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_a_running_page_holds_three_things_and_nothing_after_success() -> None:
+    async with service() as replica:
+        assert held(replica) == NOTHING
+        running = asyncio.create_task(page(replica, sleep_s=0.5))
+        await until_held(replica, (1, TURN_RESERVATION_LEASE))
+        record = (await running).record
+        assert record is not None
+        assert record.outcome == "success"
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ({"fail": "boom"}, PageFailed),
+        ({"memory_error": True}, PageFailed),
+        ({"garbage": True}, PageFailed),
+        ({"crash": signal.SIGSEGV}, EngineCrashed),
+    ],
+)
+async def test_nothing_is_held_after_a_failure(
+    command: dict[str, Any], error: type[Exception]
+) -> None:
+    async with service() as replica:
+        with pytest.raises(error):
+            await page(replica, **command)
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_nothing_is_held_after_an_engine_was_killed_under_a_page() -> None:
+    async with service() as replica:
+        (first,) = (await page(replica)).text
+        running = asyncio.create_task(page(replica, sleep_s=1))
+        await until_held(replica, (1, TURN_RESERVATION_LEASE))
+        os.kill(int(first), signal.SIGKILL)
+        assert (await running).record.attempt == 2  # type: ignore[union-attr]
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_a_page_that_is_cancelled_while_it_waits_holds_nothing() -> None:
+    async with service() as replica:
+        await page(replica)
+        running = asyncio.create_task(page(replica, sleep_s=0.5))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(page(replica))
+        await until_held(replica, (2, TURN_RESERVATION_LEASE))
+        waiting.cancel()
+        await until_held(replica, (1, TURN_RESERVATION_LEASE))
+        await running
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_a_page_whose_caller_left_holds_its_things_until_it_has_run() -> None:
+    async with service() as replica:
+        await page(replica)
+        running = asyncio.create_task(page(replica, sleep_s=0.5))
+        await asyncio.sleep(0.1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert held(replica) == (1, TURN_RESERVATION_LEASE)
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_nothing_is_held_after_a_deadline_running_or_waiting() -> None:
+    async with service() as replica:
+        await page(replica)
+        with pytest.raises(DeadlineExceeded):
+            await page(replica, deadline_s=0.3, sleep_s=30)
+        await until_held(replica, NOTHING)
+        running = asyncio.create_task(page(replica, sleep_s=1))
+        await asyncio.sleep(0.1)
+        with pytest.raises(DeadlineExceeded):
+            await page(replica, deadline_s=0.2)
+        await running
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_nothing_is_held_after_a_load_that_failed() -> None:
+    async with service(load_timeout_s=0.001) as replica:
+        with pytest.raises(EngineUnavailable):
+            await page(replica)
+        await until_held(replica, NOTHING)

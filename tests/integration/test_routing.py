@@ -25,7 +25,8 @@ from ray.serve.config import RequestRouterConfig
 from ray.serve.exceptions import RequestCancelledError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.deployments.page_job import PageJob
 from serve_app.document import PredictOptions
 from serve_app.settings import AppSettings
 from serve_app.testing_devices import FakeDomain, FakeProbe

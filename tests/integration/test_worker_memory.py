@@ -12,7 +12,8 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageResult, PredictOptions
 from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
 from serve_app.facts import ModelFacts, Priority
