@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,19 @@ from serve_app.facts import Priority, TaskRecord
 
 FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIds:
+    """The names of a request.
+
+    Attributes:
+        request_id: for people, in records and logs; the client may have chosen it, and twice.
+        task: unique.
+    """
+
+    request_id: str
+    task: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Literal
 DeviceKind = Literal["cpu", "gpu"]
 Priority = Literal["interactive", "batch"]
 Level = Literal["normal", "warning", "critical", "emergency"]
+TaskKind = Literal["page", "request"]
 Outcome = Literal["success", "failed", "cancelled", "rejected"]
 
 LEVELS: tuple[Level, ...] = ("normal", "warning", "critical", "emergency")
@@ -90,7 +91,9 @@ class TaskRecord:
     """What one page (or one whole request) cost.
 
     Attributes:
-        task_id, request_id: ids; a request's record has an empty ``page``.
+        task_id, request_id: the task's own, and the client's for the request (``x-request-id``).
+        pool, device: where it ran; of a request all pools, joined by commas, and the last page's
+            device (None if no page was predicted).
         page: 1-based; None for a whole request.
         pixels: of the predicted page(s); 0 if unknown.
         estimate_bytes: what admission reserved: the engine's expected peak.
@@ -107,7 +110,7 @@ class TaskRecord:
     request_id: str
     model: str
     pool: str
-    device: DeviceKind
+    device: DeviceKind | None
     page: int | None
     pixels: int
     estimate_bytes: int
@@ -121,6 +124,11 @@ class TaskRecord:
     engine_pid: int = 0
     attempt: int = 1
     error: str | None = None
+
+    @property
+    def kind(self) -> TaskKind:
+        """What it is the record of."""
+        return "request" if self.page is None else "page"
 
     @property
     def ratio(self) -> float | None:
@@ -142,7 +150,7 @@ class ReplicaReport:
         domains: every domain that this replica's engines use.
         budget_bytes: what the replica may hold in its own device's domain.
         reserved_bytes: of it, held by engines or promised to pages.
-        open_entries: of the ledger: leases, reservations and the like that pages hold.
+        open_entries: of the ledger: turns, reservations and leases that pages hold.
         running, queued: pages.
         drain_rate: pages that end per second; None before any did.
         finished: records of tasks that ended since the last report that was answered.

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from serve_app.document import DocumentInfo, PageResult, PredictOptions
+from serve_app.document import DocumentInfo, PageResult, PredictOptions, RequestIds
+from serve_app.facts import TaskKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class DocumentService(Protocol):
         model: str,
         options: PredictOptions,
         *,
+        request: RequestIds,
         deadline_s: float,
     ) -> AsyncIterator[PageResult]:
         """Yield the results of ``pages`` (indexes from 0) in that order.
@@ -85,8 +87,8 @@ class OperatorService(Protocol):
         """One entry per memory domain; see ``registry_views.DomainView``."""
         ...
 
-    async def tasks(self, limit: int) -> Sequence[dict[str, Any]]:
-        """The last ended tasks, newest first; see ``facts.TaskRecord``."""
+    async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
+        """The last ended tasks (of this kind), newest first; see ``facts.TaskRecord``."""
         ...
 
     async def load(self, model: str, pool: str | None, timeout_s: float) -> dict[str, Any]:

@@ -10,7 +10,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from serve_app.document import DocumentInfo, Markdown, PageInfo, PageResult, PredictOptions
+from serve_app.document import (
+    DocumentInfo,
+    Markdown,
+    PageInfo,
+    PageResult,
+    PredictOptions,
+    RequestIds,
+)
 from serve_app.documents.inspect import inspect
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
@@ -108,6 +115,7 @@ class FakeDocumentService:
         model: str,
         options: PredictOptions,
         *,
+        request: RequestIds,
         deadline_s: float,
     ) -> AsyncIterator[PageResult]:
         """Canned pages, in order; what was not asked for is left out as an engine would."""

@@ -19,6 +19,7 @@ from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
+from serve_app.api.request_task import RequestTasks
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
@@ -33,6 +34,7 @@ def build_http_app(
     settings: AppSettings,
     *,
     operator: OperatorService | None = None,
+    tasks: RequestTasks | None = None,
     request_id_header: bool = True,
 ) -> FastAPI:
     """The whole HTTP application.
@@ -41,12 +43,14 @@ def build_http_app(
         service: everything behind the edge.
         settings: limits, deadlines, declared models.
         operator: behind the operator's routes; without it they are not there.
+        tasks: keeps what requests hold, and takes their records; without it nobody hears of them.
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
     """
     app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
-    app.include_router(ParseRoutes(service, settings).router())
-    app.include_router(PaddlexRoutes(service, settings).router())
+    tasks = tasks or RequestTasks()
+    app.include_router(ParseRoutes(service, settings, tasks).router())
+    app.include_router(PaddlexRoutes(service, settings, tasks).router())
     app.include_router(ModelRoutes(service).router())
     app.include_router(HealthRoutes(service).router())
     if operator is not None:

@@ -1,16 +1,16 @@
-"""What the pages of an answer cost, as response headers. Bytes, seconds; see facts.TaskRecord."""
+"""What the pages of an answer cost: response headers, and the request's record. Bytes, seconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from serve_app.document import PageResult
-from serve_app.facts import TaskRecord
+from serve_app.document import PageResult, RequestIds
+from serve_app.facts import Outcome, TaskRecord
 
 
 @dataclass(slots=True)
 class Costs:
-    """The records of the pages so far."""
+    """The records of the pages so far; of a request that failed, of those before."""
 
     records: list[TaskRecord] = field(default_factory=list)
 
@@ -19,23 +19,46 @@ class Costs:
         if page.record is not None:
             self.records.append(page.record)
 
-    def headers(self) -> dict[str, str]:
-        """Largest estimate and peak of a page, summed seconds; none where nothing was measured."""
+    def record(
+        self, ids: RequestIds, model: str, outcome: Outcome, error: str | None
+    ) -> TaskRecord:
+        """Largest estimate and peak of a page, longest queue and load, summed pixels and run."""
+        pages = self.records
+        return TaskRecord(
+            task_id=ids.task,
+            request_id=ids.request_id,
+            model=model,
+            pool=",".join(sorted({page.pool for page in pages})),
+            device=pages[-1].device if pages else None,
+            page=None,
+            pixels=sum(page.pixels for page in pages),
+            estimate_bytes=max((page.estimate_bytes for page in pages), default=0),
+            peak_bytes=max((page.peak_bytes for page in pages), default=0),
+            queue_s=max((page.queue_s for page in pages), default=0.0),
+            load_s=max((page.load_s for page in pages), default=0.0),
+            run_s=round(sum(page.run_s for page in pages), 4),
+            outcome=outcome,
+            fallback=any(page.fallback for page in pages),
+            cold=any(page.cold for page in pages),
+            attempt=max((page.attempt for page in pages), default=1),
+            error=error,
+        )
+
+    def headers(self, ids: RequestIds, model: str) -> dict[str, str]:
+        """The same for the answer; none where nothing was measured."""
         if not self.records:
             return {}
-        estimate = max(self.records, key=lambda record: record.estimate_bytes).estimate_bytes
-        peak = max(self.records, key=lambda record: record.peak_bytes).peak_bytes
-        pools = ",".join(sorted({record.pool for record in self.records}))
+        whole = self.record(ids, model, "success", None)
         return {
             "x-ocr-pages": str(len(self.records)),
-            "x-ocr-pool": pools,
-            "x-ocr-estimate-bytes": str(estimate),
-            "x-ocr-peak-bytes": str(peak),
-            "x-ocr-queue-seconds": f"{max(record.queue_s for record in self.records):.3f}",
-            "x-ocr-load-seconds": f"{max(record.load_s for record in self.records):.3f}",
-            "x-ocr-run-seconds": f"{sum(record.run_s for record in self.records):.3f}",
-            "x-ocr-cold": _flag(any(record.cold for record in self.records)),
-            "x-ocr-fallback": _flag(any(record.fallback for record in self.records)),
+            "x-ocr-pool": whole.pool,
+            "x-ocr-estimate-bytes": str(whole.estimate_bytes),
+            "x-ocr-peak-bytes": str(whole.peak_bytes),
+            "x-ocr-queue-seconds": f"{whole.queue_s:.3f}",
+            "x-ocr-load-seconds": f"{whole.load_s:.3f}",
+            "x-ocr-run-seconds": f"{whole.run_s:.3f}",
+            "x-ocr-cold": _flag(whole.cold),
+            "x-ocr-fallback": _flag(whole.fallback),
         }
 
 

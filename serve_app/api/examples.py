@@ -300,6 +300,7 @@ MEMORY: dict[str, Any] = {
                             "age_s": 0.4,
                             "replicas": ["k3j9x1"],
                             "engines": [],
+                            "open_entries": {"k3j9x1": 3},
                         }
                     ]
                 }
@@ -316,6 +317,7 @@ TASKS: dict[str, Any] = {
                 {
                     "tasks": [
                         {
+                            "kind": "page",
                             "task_id": "0f9b6d",
                             "request_id": REQUEST_ID,
                             "model": "structure",

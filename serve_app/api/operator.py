@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 
 from serve_app.api import examples
 from serve_app.errors import InvalidRequest
+from serve_app.facts import TaskKind
 from serve_app.ports import OperatorService
 
 DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 60.0, 600.0
@@ -38,7 +39,8 @@ class OperatorRoutes:
     async def tasks(self, request: Request) -> Response:
         """The last ended pages and requests, newest first: estimated and measured memory."""
         limit = int(_number(request.query_params, "limit", DEFAULT_TASKS, MAX_TASKS))
-        return JSONResponse({"tasks": list(await self._service.tasks(limit))})
+        kind = _kind(request.query_params.get("kind"))
+        return JSONResponse({"tasks": list(await self._service.tasks(limit, kind))})
 
     async def load(self, name: str, request: Request) -> Response:
         """Load the model in one worker; answers when it is ready, or why not."""
@@ -67,6 +69,13 @@ def _outcome(status: Mapping[str, object]) -> Response:
 
 def _timeout_s(request: Request) -> float:
     return _number(request.query_params, "timeout_s", DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
+
+
+def _kind(asked: str | None) -> TaskKind | None:
+    match asked:
+        case None | "page" | "request":
+            return asked
+    raise InvalidRequest("`kind` must be one of page, request")
 
 
 def _number(query: Mapping[str, str], name: str, default: float, most: float) -> float:

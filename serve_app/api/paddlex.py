@@ -26,6 +26,7 @@ from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody, paddlex_envelope
 from serve_app.api.intake import decode_file, parse_json, read_body
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
+from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.document import PredictOptions
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.ports import DocumentService
@@ -62,8 +63,10 @@ class Call:
 class PaddlexRoutes:
     """The handlers; each route is there only if the configuration declares its model."""
 
-    def __init__(self, service: DocumentService, settings: AppSettings) -> None:
-        self._service = service
+    def __init__(
+        self, service: DocumentService, settings: AppSettings, tasks: RequestTasks
+    ) -> None:
+        self._service, self._tasks = service, tasks
         self._settings = settings
         names = settings.paddlex
         self._ocr = Endpoint("OCR", names.ocr_model, schemas.OcrRequest, OcrWriter)
@@ -101,8 +104,9 @@ class PaddlexRoutes:
     async def _handle(self, request: Request, endpoint: Endpoint) -> Response:
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         call = await before(deadline, self._read(request, endpoint))
-        work = self._answer(request, endpoint, call, deadline)
-        return await while_connected(request, deadline, work)
+        with self._tasks.task(context_of(request), endpoint.model) as task:
+            work = self._answer(endpoint, call, deadline, task)
+            return await while_connected(request, deadline, work)
 
     async def _read(self, request: Request, endpoint: Endpoint) -> Call:
         body = await read_body(request, self._settings.limits.max_request_bytes)
@@ -118,13 +122,12 @@ class PaddlexRoutes:
         return Call(data, dataclasses.replace(options, priority=priority_of(request)))
 
     async def _answer(
-        self, request: Request, endpoint: Endpoint, call: Call, deadline: Deadline
+        self, endpoint: Endpoint, call: Call, deadline: Deadline, task: RequestTask
     ) -> Response:
         info = await self._service.inspect(call.data)
         work = Work(call.data, info, range(len(info.pages)), endpoint.model, call.options)
-        context = context_of(request)
-        writer = endpoint.writer(context.log_id)
-        return await answer(self._service, work, deadline, writer, context)
+        writer = endpoint.writer(task.context.log_id)
+        return await answer(self._service, work, deadline, writer, task)
 
 
 def validate(schema: type[AnyRequest], value: object) -> AnyRequest:

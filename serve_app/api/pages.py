@@ -11,8 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from serve_app.api.connection import closing
-from serve_app.api.context import Deadline, RequestContext
-from serve_app.api.costs import Costs
+from serve_app.api.context import Deadline
+from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
 from serve_app.document import DocumentInfo, PageResult, PredictOptions
 from serve_app.errors import PageFailed
@@ -88,21 +88,22 @@ async def answer(
     work: Work,
     deadline: Deadline,
     writer: Writer,
-    context: RequestContext,
+    task: RequestTask,
 ) -> SpoolResponse:
     """Predict all pages, then answer.
 
     Raises:
         OcrServeError: of the service, or see ``_write_pages``.
     """
+    context = task.context
     context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
     spool = Spool()
+    context.resources.callback(task.ledger.open(task.ids.task, "spool"))
     context.resources.callback(spool.close)
     await spool.append(lambda: writer.head(work))
-    costs = Costs()
-    notices = await _write_pages(service, work, deadline, writer, spool, costs)
+    notices = await _write_pages(service, work, deadline, writer, spool, task)
     await spool.append(lambda: writer.tail(work, notices.listed()))
-    headers = {**notices.headers(), **costs.headers()}
+    headers = {**notices.headers(), **task.costs.headers(task.ids, work.model)}
     return SpoolResponse(spool, writer.media_type, headers)
 
 
@@ -112,7 +113,7 @@ async def _write_pages(
     deadline: Deadline,
     writer: Writer,
     spool: Spool,
-    costs: Costs,
+    task: RequestTask,
 ) -> Notices:
     """Append page after page.
 
@@ -127,6 +128,7 @@ async def _write_pages(
         work.pages,
         work.model,
         work.options,
+        request=task.ids,
         deadline_s=deadline.remaining_s(),
     )
     expected = iter(work.pages)
@@ -135,7 +137,7 @@ async def _write_pages(
             if page.index != next(expected, None):
                 raise PageFailed(f"page {page.index + 1} came out of turn")
             notices.add(page)
-            costs.add(page)
+            task.costs.add(page)
             await spool.append(partial(writer.page, page))
     if (missing := next(expected, None)) is not None:
         raise PageFailed(f"page {missing + 1} did not come back")

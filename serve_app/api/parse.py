@@ -10,6 +10,7 @@ from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.pages import Work, Writer, answer
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
 from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
+from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.api.upload import read_upload
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.ports import DocumentService
@@ -19,8 +20,10 @@ from serve_app.settings import AppSettings
 class ParseRoutes:
     """The handler."""
 
-    def __init__(self, service: DocumentService, settings: AppSettings) -> None:
-        self._service = service
+    def __init__(
+        self, service: DocumentService, settings: AppSettings, tasks: RequestTasks
+    ) -> None:
+        self._service, self._tasks = service, tasks
         self._settings = settings
 
     def router(self) -> APIRouter:
@@ -40,16 +43,17 @@ class ParseRoutes:
         params = read_params({**upload.fields, **query}, self._settings)
         options = dataclasses.replace(params.options, priority=priority_of(request))
         params = dataclasses.replace(params, options=options)
-        work = self._answer(request, upload.data, params, deadline)
-        return await while_connected(request, deadline, work)
+        with self._tasks.task(context_of(request), params.model) as task:
+            work = self._answer(upload.data, params, deadline, task)
+            return await while_connected(request, deadline, work)
 
     async def _answer(
-        self, request: Request, data: bytes, params: ParseParams, deadline: Deadline
+        self, data: bytes, params: ParseParams, deadline: Deadline, task: RequestTask
     ) -> Response:
         info = await self._service.inspect(data)
         pages = parse_page_ranges(params.pages, len(info.pages))
         work = Work(data, info, pages, params.model, params.options)
-        return await answer(self._service, work, deadline, writer_for(params), context_of(request))
+        return await answer(self._service, work, deadline, writer_for(params), task)
 
 
 def writer_for(params: ParseParams) -> Writer:

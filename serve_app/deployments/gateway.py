@@ -7,10 +7,15 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import build_http_app
+from serve_app.api.request_task import RequestTasks
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
+from serve_app.deployments.request_log import RequestLog
 from serve_app.settings import AppSettings
+from serve_app.task_ledger import TaskLedger
+from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
+from serve_app.temp_folders import sweep
 
 
 class Gateway:
@@ -23,16 +28,27 @@ class Gateway:
         registry: DeploymentHandle,
     ) -> None:
         configure_logging(settings.log_level)
+        sweep()
         self._settings = settings
-        self._service = PoolClient(settings, pools, registry)
+        ledger, self._request_log = (
+            TaskLedger(metrics.ledger_gauge("gateway")),
+            RequestLog(registry),
+        )
+        self._tasks = RequestTasks(ledger, self._request_log.add)
+        self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
 
     def __serve_build_asgi_app__(self) -> Any:
         """Called by Serve on the replica, after the constructor."""
         # Serve's proxy adds x-request-id to every answer itself.
         return build_http_app(
-            self._service, self._settings, operator=self._operator, request_id_header=False
+            self._service,
+            self._settings,
+            operator=self._operator,
+            tasks=self._tasks,
+            request_id_header=False,
         )
 
     async def __del__(self) -> None:
+        await self._request_log.close()
         await self._service.close()

@@ -13,7 +13,7 @@ import uuid
 from typing import Any, Protocol
 
 from serve_app import clock
-from serve_app.facts import HeartbeatAnswer, PressureSnapshot, ReplicaReport, TaskRecord
+from serve_app.facts import HeartbeatAnswer, PressureSnapshot, ReplicaReport, TaskKind, TaskRecord
 from serve_app.policy.pool_views import PoolView, pool_views
 from serve_app.policy.registry_orders import OrderStatus
 from serve_app.policy.registry_state import Memo, RegistryState
@@ -75,9 +75,13 @@ class ModelRegistry:
         """For the gateway's admission."""
         return pool_views(self._state.reports(), self._snapshot.levels)
 
-    async def tasks(self, limit: int) -> list[TaskRecord]:
-        """The last ended tasks, newest first."""
-        return self._state.tasks(limit)
+    async def tasks(self, limit: int, kind: TaskKind | None = None) -> list[TaskRecord]:
+        """The last ended tasks (of this kind), newest first."""
+        return self._state.tasks(limit, kind)
+
+    async def requests_ended(self, records: tuple[TaskRecord, ...]) -> None:
+        """A gateway's records of whole requests; one may come again."""
+        self._state.record(records)
 
     async def pin(self, model: str, pinned: bool) -> None:
         """Keep the model from time-outs and evictions, or no more."""

@@ -12,6 +12,7 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.errors import ReplicaUnavailable, UnknownModel
+from serve_app.facts import TaskKind
 from serve_app.settings import AppSettings
 
 ANSWER_TIMEOUT_S = 5.0
@@ -28,10 +29,13 @@ class OperatorClient:
         domains = await self._ask("memory", timeout_s=ANSWER_TIMEOUT_S)
         return [dataclasses.asdict(domain) for domain in domains]
 
-    async def tasks(self, limit: int) -> Sequence[dict[str, Any]]:
+    async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
         """See ``ports.OperatorService``."""
-        records = await self._ask("tasks", limit, timeout_s=ANSWER_TIMEOUT_S)
-        return [{**dataclasses.asdict(record), "ratio": record.ratio} for record in records]
+        records = await self._ask("tasks", limit, kind, timeout_s=ANSWER_TIMEOUT_S)
+        return [
+            {"kind": record.kind, **dataclasses.asdict(record), "ratio": record.ratio}
+            for record in records
+        ]
 
     async def load(self, model: str, pool: str | None, timeout_s: float) -> dict[str, Any]:
         """See ``ports.OperatorService``."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
-from serve_app.deployments.ocr_service import PageJob
+from serve_app.deployments.page_job import PageJob
 from serve_app.deployments.pool_choice import PoolChoice
-from serve_app.document import DocumentInfo, PageResult, PredictOptions
+from serve_app.document import DocumentInfo, PageResult, PredictOptions, RequestIds
 from serve_app.documents.reader import DocumentReader
 from serve_app.errors import (
     DeadlineExceeded,
@@ -35,6 +35,7 @@ from serve_app.errors import (
 )
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
+from serve_app.task_ledger import TaskLedger
 
 log = logging.getLogger("ocr_serve.gateway")
 
@@ -53,8 +54,10 @@ class PoolClient:
         settings: AppSettings,
         pools: Mapping[str, DeploymentHandle],
         registry: DeploymentHandle,
+        ledger: TaskLedger,
     ) -> None:
         self._settings, self._pools, self._registry = settings, pools, registry
+        self._ledger = ledger
         self._choice = PoolChoice(settings.pools, registry)
         self._refreshing: asyncio.Task[None] | None = None
         self._reader = DocumentReader(
@@ -73,6 +76,7 @@ class PoolClient:
         model: str,
         options: PredictOptions,
         *,
+        request: RequestIds,
         deadline_s: float,
     ) -> AsyncIterator[PageResult]:
         """See ``ports.DocumentService``."""
@@ -81,26 +85,20 @@ class PoolClient:
             raise UnknownModel(f"no model {model!r}; declared: {declared}")
         self._start_refreshing()
         deadline = clock.now() + deadline_s
-        request_id = uuid.uuid4().hex
-        # Put once: every page's worker maps the same copy. An array, since bytes would be copied.
-        file = await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
         window: deque[asyncio.Task[PageResult]] = deque()
-        try:
-            for index in pages:
-                if len(window) == self._settings.gateway.window_pages:
+        async with self._ledger.holding(request.task, "object_ref", _stored(data)) as file:
+            try:
+                for index in pages:
+                    if len(window) == self._settings.gateway.window_pages:
+                        yield await window.popleft()
+                    job = _job(model, info, index, options, request)
+                    window.append(asyncio.create_task(self._predict_page(file, job, deadline)))
+                while window:
                     yield await window.popleft()
-                size = info.pages[index]
-                pixels = size.width * size.height
-                job = PageJob(
-                    model, info.kind, index, options, pixels, request_id, options.priority
-                )
-                window.append(asyncio.create_task(self._predict_page(file, job, deadline)))
-            while window:
-                yield await window.popleft()
-        finally:
-            for task in window:
-                task.cancel()
-            await asyncio.gather(*window, return_exceptions=True)
+            finally:
+                for task in window:
+                    task.cancel()
+                await asyncio.gather(*window, return_exceptions=True)
 
     async def models(self) -> Sequence[ModelStatus]:
         """See ``ports.DocumentService``. Replicas that do not answer in time are left out."""
@@ -164,12 +162,14 @@ class PoolClient:
         left_s = deadline - clock.now()
         handle = self._pools[pool].options(method_name="predict_page", _by_reference=True)
         response = handle.remote(file, job, left_s)
+        ended = self._ledger.open(job.owner, "page_call")
         try:
             return await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
         except asyncio.TimeoutError:
             raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
         finally:
             response.cancel()  # nothing happens to one that is done
+            ended()
 
     async def _ask_pool(self, handle: DeploymentHandle) -> list[dict[str, Any]]:
         response = handle.broadcast("models")
@@ -180,6 +180,32 @@ class PoolClient:
             # Facts for an operator: what cannot be asked is missing from the list, not an error.
             _log_silent_pool(handle, error, time.monotonic() - started)
             return []
+
+
+@contextlib.asynccontextmanager
+async def _stored(data: bytes) -> AsyncIterator[ray.ObjectRef[Any]]:
+    """The file in the object store: put once, every page's worker maps the same copy.
+
+    The store lets go of it with the last reference: the block's, and those of calls in flight.
+    """
+    # An array, since bytes would be copied.
+    yield await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
+
+
+def _job(
+    model: str, info: DocumentInfo, index: int, options: PredictOptions, request: RequestIds
+) -> PageJob:
+    size = info.pages[index]
+    return PageJob(
+        model,
+        info.kind,
+        index,
+        options,
+        pixels=size.width * size.height,
+        request_id=request.request_id,
+        priority=options.priority,
+        owner=request.task,
+    )
 
 
 async def _result(response: Any) -> PageResult:

@@ -33,6 +33,7 @@ from serve_app.facts import (
     Level,
     Load,
     ReplicaReport,
+    TaskKind,
     TaskRecord,
     Trim,
     Unload,
@@ -119,7 +120,7 @@ class RegistryState:
     def heard(self, report: ReplicaReport, now: float, memo: Memo = _NOTHING) -> HeartbeatAnswer:
         """A replica reports. Reports of one replica must come in order, one at a time."""
         self._heard[report.replica] = Heard(report, now)
-        self._record(report.finished)
+        self.record(report.finished)
         self._adopt_pins(memo)
         self._learn(report.device, memo.learned)
         self._orders.heard(report, memo.unloaded, now)
@@ -141,6 +142,13 @@ class RegistryState:
         for key in [key for key in self._sent if key[0] == replica]:
             del self._sent[key]
         self._orders.forget(replica, now)
+
+    def record(self, finished: Iterable[TaskRecord]) -> None:
+        """Tasks have ended; one may be told again."""
+        for record in finished:  # by id: who had no answer repeats it
+            self._records[record.task_id] = record
+        while len(self._records) > MAX_TASK_RECORDS:
+            self._records.popitem(last=False)
 
     def set_levels(self, levels: Mapping[str, Level]) -> None:
         """The memory watch's last snapshot, by domain."""
@@ -192,10 +200,13 @@ class RegistryState:
         """The last one of every living replica."""
         return [heard.report for heard in self._heard.values()]
 
-    def tasks(self, limit: int = MAX_TASK_RECORDS) -> list[TaskRecord]:
-        """The last ended tasks, newest first."""
-        newest_first = list(reversed(self._records.values()))
-        return newest_first[: max(0, limit)]
+    def tasks(
+        self, limit: int = MAX_TASK_RECORDS, kind: TaskKind | None = None
+    ) -> list[TaskRecord]:
+        """The last ended tasks (of this kind), newest first."""
+        newest_first = reversed(self._records.values())
+        found = [record for record in newest_first if kind in (None, record.kind)]
+        return found[: max(0, limit)]
 
     def models(self, now: float) -> list[ModelView]:
         """For GET /v1/models."""
@@ -210,12 +221,6 @@ class RegistryState:
         return self._learned.get((model, device))
 
     # bookkeeping
-
-    def _record(self, finished: Iterable[TaskRecord]) -> None:
-        for record in finished:  # by id: a replica repeats what was not answered
-            self._records[record.task_id] = record
-        while len(self._records) > MAX_TASK_RECORDS:
-            self._records.popitem(last=False)
 
     def _adopt_pins(self, memo: Memo) -> None:
         if memo.pins_version <= self.pins_version:

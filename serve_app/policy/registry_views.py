@@ -80,6 +80,7 @@ class DomainView:
         budget_bytes, reserved_bytes: of the replicas that run on this device.
         age_s: of the reading.
         engines: of the replicas that run on this device.
+        open_entries: by replica that runs on this device: what its pages hold, per its ledger.
     """
 
     domain: str
@@ -94,6 +95,7 @@ class DomainView:
     age_s: float
     replicas: tuple[str, ...]
     engines: tuple[EngineView, ...]
+    open_entries: Mapping[str, int]
 
 
 def model_views(
@@ -161,6 +163,7 @@ def _domain(found: list[tuple[Heard, DomainReading]], level: Level, now: float) 
             for model in report.models
             for engine in model.engines
         ),
+        open_entries={report.replica: report.open_entries for report in residents},
     )
 
 

@@ -30,6 +30,7 @@ from serve_app.document import (
     PageInfo,
     PageResult,
     PredictOptions,
+    RequestIds,
 )
 from serve_app.documents.render import render_page
 from serve_app.engines.result_json import dump_pruned
@@ -170,6 +171,7 @@ class CannedService(FakeDocumentService):
         model: str,
         options: PredictOptions,
         *,
+        request: RequestIds,
         deadline_s: float,
     ) -> Any:
         """One canned result per page."""
@@ -183,7 +185,7 @@ class CannedService(FakeDocumentService):
 
         self.page = page
         async for result in super().predict_pages(
-            data, info, pages, model, options, deadline_s=deadline_s
+            data, info, pages, model, options, request=request, deadline_s=deadline_s
         ):
             yield result
 

@@ -112,10 +112,11 @@ def test_row_10_cleanup_after_failure(server: Server, how: str) -> None:
 
 
 def ledger_is_zero(server: Server) -> bool:
-    """No lease, and nothing reserved beyond what idle engines hold."""
+    """No lease, nothing reserved beyond what idle engines hold, nothing open in a ledger."""
     held = sum(e["facts"]["memory_bytes"] for d in domains(server) for e in d["engines"])
     reserved = sum(domain["reserved_bytes"] for domain in domains(server))
-    return references(server) == 0 and reserved <= 1.05 * held + 2**20
+    still_open = sum(sum(domain["open_entries"].values()) for domain in domains(server))
+    return references(server) == 0 and still_open == 0 and reserved <= 1.05 * held + 2**20
 
 
 def _is_gone(pid: int) -> bool:

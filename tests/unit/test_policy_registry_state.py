@@ -345,6 +345,25 @@ def test_task_records_are_the_last_thousand_each_once_newest_first() -> None:
     assert state.tasks(0) == []
 
 
+def test_tasks_are_shown_by_kind() -> None:
+    state = registry()
+    state.heard(report("a", finished=(record("p1"), record("p2"))), 0)
+    state.record([dataclasses.replace(record("r"), page=None)])
+    state.record([dataclasses.replace(record("r"), page=None)])  # a repetition
+    assert [one.task_id for one in state.tasks()] == ["r", "p2", "p1"]
+    assert [one.task_id for one in state.tasks(1, "page")] == ["p2"]
+    assert [one.task_id for one in state.tasks(9, "request")] == ["r"]
+
+
+def test_what_the_tasks_hold_is_shown_by_replica_where_it_runs() -> None:
+    state = registry()
+    gpu = reading("gpu:1")
+    state.heard(report("a", domains=(gpu, reading(RAM)), device="gpu", open_entries=3), 0)
+    state.heard(report("b", domains=(reading(RAM),), open_entries=0), 0)
+    shown = {domain.domain: domain.open_entries for domain in state.memory(1)}
+    assert shown == {"gpu:1": {"a": 3}, RAM: {"b": 0}}
+
+
 def test_models_are_shown_over_all_replicas() -> None:
     state = registry()
     state.pin("ocr")
