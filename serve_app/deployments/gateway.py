@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from serve_app.api.app import build_http_app
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
+from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.settings import AppSettings
 from serve_app.telemetry.logs import configure_logging
 
@@ -23,6 +24,7 @@ class Gateway:
         registry: DeploymentHandle,
     ) -> None:
         configure_logging(settings.log_level)
+        hand_back_freed_memory()
         self._settings = settings
         self._service = PoolClient(settings, pools, registry)
         self._operator = OperatorClient(settings, registry)
