@@ -132,6 +132,7 @@ class OCRService:
             budget_bytes=self._budget_bytes,
             budget_key=f"pools.{pool}." + ("memory_bytes" if self._is_cpu else "num_gpus"),
             queue_timeout_s=self._pool.queue_timeout_s,
+            on_crossing=self._changed,  # the gateway turns pages away until it has heard
         )
         load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
         self._models = {name: self._new_manager(name, load_gate) for name in settings.models}
@@ -399,7 +400,7 @@ class OCRService:
         )
 
     def _changed(self) -> None:
-        """A model is in another state: pages may go on, and the registry is told."""
+        """A model or the memory is in another state: pages may go on, and the registry is told."""
         self._guard.notify()
         if self._heartbeat is not None:
             self._heartbeat.changed()
