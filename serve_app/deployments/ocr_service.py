@@ -48,7 +48,7 @@ from serve_app.errors import (
 )
 from serve_app.facts import Outcome, Priority, TaskRecord
 from serve_app.policy.admission import FallbackFacts
-from serve_app.policy.estimate import PeakEstimator
+from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.settings import AppSettings, PoolSettings
 from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
@@ -141,10 +141,9 @@ class OCRService:
             name: Turnstile(model.max_concurrent_predictions)
             for name, model in settings.models.items()
         }
-        self._estimators = {
-            name: PeakEstimator(model.memory.base_bytes, model.memory.bytes_per_pixel)
-            for name, model in settings.models.items()
-        }
+        self._estimators = ModelEstimators(
+            {name: model.memory for name, model in settings.models.items()}
+        )
         self._page_log = PageLog()
         self._pages: set[asyncio.Task[PageResult]] = set()
         self._recycling = False
@@ -157,7 +156,7 @@ class OCRService:
             managers=self._models,
             turnstiles=self._turnstiles,
             page_log=self._page_log,
-            estimate=lambda model, held: self._estimators[model].estimate(0, held),
+            estimators=self._estimators,
             running=lambda: len(self._pages),
         )
         loop = asyncio.get_running_loop()
@@ -267,7 +266,7 @@ class OCRService:
                 task,
                 job.model,
                 job.priority,
-                functools.partial(self._estimators[job.model].estimate, job.pixels),
+                functools.partial(self._estimators.estimate, job.model, job.pixels),
                 clock.now() - cost.came,
                 job.fallback,
             )
@@ -301,7 +300,7 @@ class OCRService:
                         raise
                     continue
                 cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
-                self._estimators[job.model].observe(job.pixels, cost.peak_bytes, resident)
+                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, resident)
                 # Device bytes are not in /proc: there the estimate stands until the next reading.
                 held = lease.engine.memory_bytes() if self._is_cpu else cost.estimate_bytes
                 self._guard.settle(job.model, lease.number, held)
@@ -394,7 +393,7 @@ class OCRService:
             lambda: EngineProcess(name, spec, env=environment, **chosen),
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
-            on_loaded=lambda held_bytes: self._estimators[name].observe(0, held_bytes),
+            on_loaded=lambda held_bytes: self._estimators.observe(name, 0, held_bytes),
             on_gone=lambda number: self._guard.engine_gone(name, number),
             on_change=self._changed,
         )
