@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from serve_app.engines import channel
 from serve_app.errors import OcrServeError
+from serve_app.temp_folders import sweep
 
 PR_SET_PDEATHSIG = 1
 
@@ -66,6 +67,7 @@ def main(argv: list[str]) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sock = socket.socket(fileno=fd)
     threading.Thread(target=watch_for_hangup, args=(sock,), daemon=True).start()
+    sweep()  # what an engine before this one left, if it was killed
     serve(sock, _resolve(factory_path))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from serve_app.engines.pipeline_config import (
 from serve_app.engines.result_json import dump_pruned
 from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
+from serve_app.temp_folders import temp_folder
 
 # PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
 MAX_OUTPUT_SIDE = 2000
@@ -144,9 +144,9 @@ def _drawn(result: Any, page: np.ndarray) -> dict[str, bytes]:
 def _exports(result: Any, formats: tuple[str, ...]) -> dict[str, bytes]:
     if "docx" not in formats or not hasattr(result, "save_to_word"):
         return {}
-    with tempfile.TemporaryDirectory(prefix="ocr-serve-docx-") as folder:
-        result.save_to_word(folder)
-        (path,) = Path(folder).glob("*.docx")
+    with temp_folder() as folder:
+        result.save_to_word(str(folder))
+        (path,) = folder.glob("*.docx")
         return {"docx": path.read_bytes()}
 
 
