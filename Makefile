@@ -45,6 +45,10 @@ spec: setup ## the scenarios of the specification, on a local Ray with real mode
 bench: setup ## in process, paddlex --serve and this server, side by side
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: soak
+soak: setup ## 500 pages of 40 sizes: memory of this server and of paddlex --serve over time
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
+
 .PHONY: lint
 lint: ## ruff: format and rules
 	$(SETUP) dev

@@ -16,6 +16,7 @@ from serve_app.deployments.gateway import Gateway
 from serve_app.deployments.memory_watch import MemoryWatch
 from serve_app.deployments.model_registry import ModelRegistry, WatchHandle
 from serve_app.deployments.ocr_service import OCRService
+from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.settings import AppSettings, PoolSettings
 
 GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
@@ -39,6 +40,7 @@ class PoolReplica(OCRService):
     def __init__(
         self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
     ) -> None:
+        hand_back_freed_memory()
         super().__init__(pool, settings, registry=registry, watch=watch)
 
     async def __del__(self) -> None:

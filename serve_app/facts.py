@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DeviceKind = Literal["cpu", "gpu"]
 Priority = Literal["interactive", "batch"]
@@ -202,6 +202,29 @@ class Trim:
 Directive = Unload | Load | Trim
 
 
+class MeasuredPage(NamedTuple):
+    """``resident_bytes``: of the engine before the page; 0 if nobody knows."""
+
+    pixels: int
+    resident_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorState:
+    """What an estimator learned; picklable, about 10 KB. Bytes and pixels.
+
+    Attributes:
+        curve: pages behind the page curve.
+        recent: the last pages.
+    """
+
+    curve: tuple[MeasuredPage, ...] = ()
+    recent: tuple[MeasuredPage, ...] = ()
+    observations: int = 0
+    under_estimates: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class HeartbeatAnswer:
     """What the registry answers to a report.
@@ -210,11 +233,16 @@ class HeartbeatAnswer:
         directives: to compare with the present and then to act on.
         pinned: models that no timer and no eviction may unload.
         pins_version: of that set; replicas repeat it, for a registry that starts anew.
+        known: how many observations the registry's estimates for this kind of device are made of,
+            by declared model.
+        learned: those that are made of many more than the replica's.
     """
 
     directives: tuple[Directive, ...] = ()
     pinned: frozenset[str] = frozenset()
     pins_version: int = 0
+    known: Mapping[str, int] = field(default_factory=dict)
+    learned: Mapping[str, EstimatorState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,10 +239,12 @@ def quadrants(width: int = 64, height: int = 48) -> Image.Image:
     return image
 
 
-def text_picture(text: str = "Hello", *, width: int = 320, height: int = 80) -> Image.Image:
-    """Black letters on white, in Pillow's built-in font."""
+def text_picture(
+    text: str = "Hello", *, width: int = 320, height: int = 80, font_px: int | None = None
+) -> Image.Image:
+    """Black letters on white, in Pillow's built-in font; by default half as high as the picture."""
     image = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(image).text((10, 10), text, fill="black", font_size=height // 2)
+    ImageDraw.Draw(image).text((10, 10), text, fill="black", font_size=font_px or height // 2)
     return image
 
 

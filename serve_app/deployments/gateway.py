@@ -11,6 +11,7 @@ from serve_app.api.request_task import RequestTasks
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
+from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
@@ -28,6 +29,7 @@ class Gateway:
         registry: DeploymentHandle,
     ) -> None:
         configure_logging(settings.log_level)
+        hand_back_freed_memory()
         sweep()
         self._settings = settings
         ledger, self._request_log = (

@@ -67,6 +67,7 @@ class MemoryGuard:
         budget_bytes: what the replica may hold on its own device.
         budget_key: the configuration key that sets it, for error messages.
         queue_timeout_s: longest wait of a page for memory.
+        on_crossing: called after a reading that changed a level.
     """
 
     def __init__(
@@ -77,8 +78,9 @@ class MemoryGuard:
         budget_bytes: int,
         budget_key: str,
         queue_timeout_s: float,
+        on_crossing: Callable[[], None] = lambda: None,
     ) -> None:
-        self._probe, self._settings = probe, settings
+        self._probe, self._settings, self._on_crossing = probe, settings, on_crossing
         self._budget_key, self._queue_timeout_s = budget_key, queue_timeout_s
         self._gauge = PressureGauge(settings)
         self._managers: Mapping[str, ModelManager] = {}
@@ -168,6 +170,7 @@ class MemoryGuard:
         for reading in readings:
             if crossing := self._gauge.update(reading):
                 self._act(crossing)
+                self._on_crossing()
         self.notify()
 
     async def memory_of(self, pid: int) -> int:

@@ -44,7 +44,7 @@ from serve_app.errors import (
 )
 from serve_app.facts import Outcome
 from serve_app.outcome import SUCCESS, outcome_of
-from serve_app.policy.estimate import PeakEstimator
+from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.settings import AppSettings, PoolSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
@@ -90,6 +90,7 @@ class OCRService:
             budget_bytes=self._budget_bytes,
             budget_key=f"pools.{pool}." + ("memory_bytes" if self._is_cpu else "num_gpus"),
             queue_timeout_s=self._pool.queue_timeout_s,
+            on_crossing=self._changed,  # the gateway turns pages away until it has heard
         )
         load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
         self._models = {name: self._new_manager(name, load_gate) for name in settings.models}
@@ -98,10 +99,9 @@ class OCRService:
             name: Turnstile(model.max_concurrent_predictions)
             for name, model in settings.models.items()
         }
-        self._estimators = {
-            name: PeakEstimator(model.memory.base_bytes, model.memory.bytes_per_pixel)
-            for name, model in settings.models.items()
-        }
+        self._estimators = ModelEstimators(
+            {name: model.memory for name, model in settings.models.items()}
+        )
         self._page_log = PageLog()
         self._ledger = TaskLedger(metrics.ledger_gauge(f"pool-{pool}"))
         self._pages: set[asyncio.Task[PageResult]] = set()
@@ -116,7 +116,7 @@ class OCRService:
             turnstiles=self._turnstiles,
             page_log=self._page_log,
             ledger=self._ledger,
-            estimate=lambda model, held: self._estimators[model].estimate(0, held),
+            estimators=self._estimators,
             running=lambda: len(self._pages),
         )
         loop = asyncio.get_running_loop()
@@ -219,7 +219,7 @@ class OCRService:
                 task,
                 job.model,
                 job.priority,
-                functools.partial(self._estimators[job.model].estimate, job.pixels),
+                functools.partial(self._estimators.estimate, job.model, job.pixels),
                 clock.now() - cost.came,
                 job.fallback,
             )
@@ -250,7 +250,7 @@ class OCRService:
                         raise
                     continue
                 cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
-                self._estimators[job.model].observe(job.pixels, cost.peak_bytes, resident)
+                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, resident)
                 # Device bytes are not in /proc: there the estimate stands until the next reading.
                 held = lease.engine.memory_bytes() if self._is_cpu else cost.estimate_bytes
                 self._guard.settle(job.model, lease.number, held)
@@ -321,13 +321,13 @@ class OCRService:
             lambda: EngineProcess(name, spec, env=environment, **chosen),
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
-            on_loaded=lambda held_bytes: self._estimators[name].observe(0, held_bytes),
+            on_loaded=lambda held_bytes: self._estimators.observe(name, 0, held_bytes),
             on_gone=lambda number: self._guard.engine_gone(name, number),
             on_change=self._changed,
         )
 
     def _changed(self) -> None:
-        """A model is in another state: pages may go on, and the registry is told."""
+        """A model or the memory is in another state: pages may go on, and the registry is told."""
         self._guard.notify()
         if self._heartbeat is not None:
             self._heartbeat.changed()

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from serve_app import clock
 from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
 from serve_app.deployments.model_manager import ModelManager
 from serve_app.deployments.page_log import PageLog
@@ -25,6 +26,7 @@ from serve_app.facts import (
     Trim,
     Unload,
 )
+from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.policy.registry_orders import Unloaded
 from serve_app.policy.registry_state import Memo
 from serve_app.task_ledger import TaskLedger
@@ -37,7 +39,7 @@ class ReplicaReporter:
 
     Args:
         replica, node: Serve's and Ray's ids.
-        estimate: model, bytes held before → expected bytes of a load.
+        estimators: of its models.
         running: counts the replica's pages.
     """
 
@@ -53,13 +55,13 @@ class ReplicaReporter:
         turnstiles: Mapping[str, Turnstile],
         page_log: PageLog,
         ledger: TaskLedger,
-        estimate: Callable[[str, int], int],
+        estimators: ModelEstimators,
         running: Callable[[], int],
     ) -> None:
         self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
         self._guard, self._managers, self._turnstiles = guard, managers, turnstiles
         self._page_log, self._ledger = page_log, ledger
-        self._estimate, self._running = estimate, running
+        self._estimators, self._running = estimators, running
         self._unloaded: list[Unloaded] = []
         self._pinned: frozenset[str] = frozenset()
         self._pins_version = 0
@@ -86,7 +88,13 @@ class ReplicaReporter:
 
     def memo(self) -> Memo:
         """See ``heartbeat.Reporter``."""
-        return Memo(self._pinned, self._pins_version, tuple(self._unloaded))
+        return Memo(
+            self._pinned,
+            self._pins_version,
+            tuple(self._unloaded),
+            self._estimators.observations,
+            self._estimators.to_share(clock.now()),
+        )
 
     def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
         """See ``heartbeat.Reporter``."""
@@ -95,6 +103,9 @@ class ReplicaReporter:
         self._pinned, self._pins_version = answer.pinned, answer.pins_version
         for name, manager in self._managers.items():
             manager.pinned = name in answer.pinned
+        adopted = self._estimators.answered(memo.learned, answer.known, answer.learned, clock.now())
+        if adopted:
+            log.info("estimates learned from other replicas", extra={"models": adopted})
         for directive in answer.directives:
             self._run(self._obey(directive))
 
@@ -124,7 +135,7 @@ class ReplicaReporter:
         self.on_change()
 
     async def _load(self, model: str) -> None:
-        estimate = functools.partial(self._estimate, model)
+        estimate = functools.partial(self._estimators.estimate, model, 0)
         task = uuid.uuid4().hex
         reservation = self._guard.admitted(PageNeeds(task, model, "batch", estimate))
         try:

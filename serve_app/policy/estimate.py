@@ -37,8 +37,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
 
+from serve_app.facts import EstimatorState, MeasuredPage
 from serve_app.policy.quantile_line import Point, QuantileLine, fit
 
 # Pages remembered: at one page a second a few minutes, and enough for a 95th percentile.
@@ -57,29 +57,6 @@ _FRESH = 1.25
 # A few ratios above this multiple of the next one are wild: a rare page, a wrong reading.
 _WILD = 1.5
 _DRIFT_PAGES = 5
-
-
-class MeasuredPage(NamedTuple):
-    """``resident_bytes``: of the engine before the page; 0 if nobody knows."""
-
-    pixels: int
-    resident_bytes: int
-    peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class EstimatorState:
-    """What an estimator learned; picklable, about 10 KB. Bytes and pixels.
-
-    Attributes:
-        curve: pages behind the page curve.
-        recent: the last pages.
-    """
-
-    curve: tuple[MeasuredPage, ...] = ()
-    recent: tuple[MeasuredPage, ...] = ()
-    observations: int = 0
-    under_estimates: int = 0
 
 
 class PeakEstimator:
@@ -202,6 +179,15 @@ class PeakEstimator:
             if page.resident_bytes * _FRESH >= self._of_page(page.pixels)
         ]
         self._growth_curve = _Curve.through(grown, self._quantile) if grown else None
+
+
+def knows_much_more(theirs: int, own: int) -> bool:
+    """Whether an estimator made of ``own`` observations should give way to one of ``theirs``.
+
+    At twice as many: what this engine itself needed counts for something. Never above half a
+    window, where it knows by itself.
+    """
+    return theirs > 0 and min(theirs, _WINDOW) >= 2 * own
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ forgotten with everything it held (``tick``). The exceptions:
 * pins: replicas repeat the pins they were told, with their version. A registry that knows an
   older version (after a restart: 0) adopts them, and puts on top what was pinned or unpinned
   since it started;
-* what estimators learned: replicas repeat it;
+* what estimators learned (``model_estimators.py``): replicas repeat it as soon as they hear that
+  this registry knows less than they do;
 * orders and task records: lost; see ``registry_orders.py``.
 
 What a report is answered with, in this order, one directive per model:
@@ -29,6 +30,7 @@ from dataclasses import dataclass, field
 from serve_app.facts import (
     DeviceKind,
     Directive,
+    EstimatorState,
     HeartbeatAnswer,
     Level,
     Load,
@@ -38,7 +40,7 @@ from serve_app.facts import (
     Trim,
     Unload,
 )
-from serve_app.policy.estimate import EstimatorState
+from serve_app.policy.estimate import knows_much_more
 from serve_app.policy.eviction import pressure_unloads
 from serve_app.policy.idle import idle_unloads
 from serve_app.policy.registry_orders import Orders, OrderStatus, Unloaded, model_in
@@ -65,12 +67,14 @@ class Memo:
     Attributes:
         pinned, pins_version: as last heard from a registry; version 0 if never.
         unloaded: verified unloads since the last report that was answered.
-        learned: estimators that changed since then, by model.
+        observations: how many each of its estimators is made of, by model.
+        learned: of them, what the registry should know.
     """
 
     pinned: frozenset[str] = frozenset()
     pins_version: int = 0
     unloaded: tuple[Unloaded, ...] = ()
+    observations: Mapping[str, int] = field(default_factory=dict)
     learned: Mapping[str, EstimatorState] = field(default_factory=dict)
 
 
@@ -125,7 +129,12 @@ class RegistryState:
         self._learn(report.device, memo.learned)
         self._orders.heard(report, memo.unloaded, now)
         self._forget_done(report)
-        return HeartbeatAnswer(tuple(self._directives(report, now)), self._pins)
+        return HeartbeatAnswer(
+            tuple(self._directives(report, now)),
+            self._pins,
+            known=self._known(report.device),
+            learned=self._lessons(report.device, memo.observations),
+        )
 
     def tick(self, now: float) -> tuple[str, ...]:
         """Time has passed: the replicas that are dead, and forgotten now."""
@@ -240,6 +249,22 @@ class RegistryState:
                 continue  # of another version of the configuration; also bounds the memory
             if known is None or state.observations >= known.observations:
                 self._learned[model, device] = state
+
+    def _known(self, device: DeviceKind) -> dict[str, int]:
+        """Observations behind what was learned of each declared model."""
+        states = {model: self.learned(model, device) for model in self._idle_timeouts_s}
+        return {model: state.observations if state else 0 for model, state in states.items()}
+
+    def _lessons(
+        self, device: DeviceKind, observations: Mapping[str, int]
+    ) -> dict[str, EstimatorState]:
+        """What a replica with so many observations should learn from the others."""
+        return {
+            model: state
+            for model, own in observations.items()
+            if (state := self.learned(model, device)) is not None
+            and knows_much_more(state.observations, own)
+        }
 
     def _forget_done(self, report: ReplicaReport) -> None:
         """Directives that were carried out, or that the facts have overtaken."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,15 +12,14 @@ from pathlib import Path
 
 from tests.bench import corpus, facts, report, session, store
 from tests.bench.contender import Contender, ContenderFailed
-from tests.bench.guard import guarded
+from tests.bench.guard import cancel_on_sigterm, guarded
 from tests.bench.http_servers import OcrServe, PaddlexServe
 from tests.bench.own_engines import OwnEngines
+from tests.bench.paddlex_config import write_config
 from tests.bench.pipelines import PIPELINES, Pipeline
 from tests.bench.plain import PlainPipeline
-from tests.bench.processes import clean_environment, python
 
 CONTENDERS = ("in-process", "paddlex", "ocr-serve", "engines", "two-threads")
-CONFIG_TIMEOUT_S = 120.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,9 +65,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 async def bench(options: argparse.Namespace) -> dict[str, session.Outcome]:
     """One session a pipeline. SIGTERM ends it as Ctrl-C does, with everything stopped."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    cancel_on_sigterm()
     plan = session.Plan(
         corpus.single_pages(options.corpus, quick=options.quick),
         corpus.many_pages(options.corpus),
@@ -88,10 +83,7 @@ async def bench(options: argparse.Namespace) -> dict[str, session.Outcome]:
 def make_contenders(
     pipeline: Pipeline, options: argparse.Namespace, folder: Path
 ) -> list[Contender]:
-    config = folder / f"{pipeline.name}.yaml"
-    command = python("-m", "tests.bench.paddlex_config", pipeline.name, str(config))
-    # In a process of its own: PaddleX's import would stay in this one.
-    subprocess.run(command, check=True, timeout=CONFIG_TIMEOUT_S, env=clean_environment())
+    config = write_config(pipeline, folder)
     several = options.concurrency
     every: dict[str, Contender] = {
         "in-process": PlainPipeline(pipeline, config, folder),

@@ -7,7 +7,9 @@ is none.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,13 @@ def guarded() -> Iterator[None]:
     )
     with guard:  # closes its stdin and waits for it
         yield
+
+
+def cancel_on_sigterm() -> None:
+    """SIGTERM cancels the current task, so that what it started is stopped on the way out."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def main(argv: list[str]) -> None:

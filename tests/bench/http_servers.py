@@ -15,13 +15,15 @@ import httpx
 import psutil
 import yaml
 
+from serve_app.engines.process import PADDLE_FACTORY
 from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import ROOT, Sample
 from tests.bench.pipelines import Pipeline
-from tests.bench.processes import Tree, free_port, python
+from tests.bench.processes import Tree, command_of, free_port, python
 
 START_TIMEOUT_S = 240.0
 READ_TIMEOUT_S = 600.0
+OPERATOR_TIMEOUT_S = 10.0
 POLL_S = 0.25
 
 
@@ -116,11 +118,26 @@ class PaddlexServe(HttpServer):
 
 
 class OcrServe(HttpServer):
-    """This server, as configs/local.yaml starts it."""
+    """This server, as configs/local.yaml starts it.
+
+    Args:
+        idle_timeout_s: of all models; by default idle engines stay while others are measured.
+    """
 
     name = "ocr-serve"
     ready_path = "/readyz"
     _ray_folder: Path | None = None
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        folder: Path,
+        at_once: Sequence[int],
+        *,
+        idle_timeout_s: float = -1,
+    ) -> None:
+        super().__init__(pipeline, folder, at_once)
+        self._idle_timeout_s = idle_timeout_s
 
     def make_tree(self, log: Path) -> Tree:
         file = self.folder / "ocr-serve.yaml"
@@ -132,17 +149,33 @@ class OcrServe(HttpServer):
         command = python("-m", "serve_app", "run", str(file))
         return Tree(command, log, stop_signal=signal.SIGINT, env=env)
 
+    def engines(self) -> list[psutil.Process]:
+        """Its engine processes, those too that are still loading or on their way out."""
+        return [process for process in self.processes() if PADDLE_FACTORY in command_of(process)]
+
+    async def memory(self) -> dict[str, Any]:
+        """The memory of the machine, as GET /v1/memory tells it. Raises ContenderFailed."""
+        try:
+            answer = await self._http.get("/v1/memory", timeout=OPERATOR_TIMEOUT_S)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise ContenderFailed(f"{self.name}, /v1/memory: {error!r}") from None
+        for domain in answer.json()["domains"]:
+            if domain["kind"] == "ram":
+                return dict(domain)
+        raise ContenderFailed(f"{self.name}, /v1/memory: no RAM in {answer.text[:500]}")
+
     async def stop(self) -> None:
         await super().stop()
         if self._ray_folder is not None:
             shutil.rmtree(self._ray_folder, ignore_errors=True)
 
     def _config(self) -> dict[str, Any]:
-        """The shipped configuration on a free port; idle engines stay while others are measured."""
+        """The shipped configuration on a free port."""
         config = shipped_config()
         config["http_options"]["port"] = self.port
         for model in config["applications"][0]["args"]["models"].values():
-            model["idle_timeout_s"] = -1
+            model["idle_timeout_s"] = self._idle_timeout_s
         return config
 
 

@@ -6,6 +6,7 @@ the plain pipeline. Same networks and stages as ours; how they are computed is l
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ import yaml
 from serve_app.engines import weights
 from serve_app.engines.pipeline_config import Runtime, Weights, WeightsFormat, build_config
 from serve_app.settings import EngineSettings, ModelSettings
-from tests.bench.pipelines import PIPELINES
+from tests.bench.pipelines import PIPELINES, Pipeline
+from tests.bench.processes import clean_environment, python
+
+WRITE_TIMEOUT_S = 120.0
 
 
 class PaddlexDefaults(Runtime):
@@ -26,6 +30,15 @@ class PaddlexDefaults(Runtime):
         # What these very weights need to run at all; usually nothing.
         needed = {"engine_config": dict(weights.engine_config)} if weights.engine_config else {}
         return {"engine": engine, **needed}
+
+
+def write_config(pipeline: Pipeline, folder: Path) -> Path:
+    """The configuration as a file below ``folder``."""
+    file = folder / f"{pipeline.name}.yaml"
+    command = python("-m", "tests.bench.paddlex_config", pipeline.name, str(file))
+    # In a process of its own: PaddleX's import would stay in this one.
+    subprocess.run(command, check=True, timeout=WRITE_TIMEOUT_S, env=clean_environment())
+    return file
 
 
 def paddlex_config(name: str) -> dict[str, Any]:

@@ -23,11 +23,16 @@ next run on that kind. What the columns mean is in `tests/bench/README.md`.
 
 def save_raw(outcomes: Mapping[str, Outcome], facts: Mapping[str, Mapping[str, str]]) -> Path:
     """All blocks with their facts; the file."""
-    RAW.mkdir(exist_ok=True)
-    path = RAW / time.strftime("%Y%m%d-%H%M%S.json")
+    path = raw_file()
     pipelines = {name: asdict(outcome) for name, outcome in outcomes.items()}
     path.write_text(json.dumps({**facts, "pipelines": pipelines}, indent=1), encoding="utf-8")
     return path
+
+
+def raw_file(prefix: str = "") -> Path:
+    """A file for raw numbers, not yet there; its name begins so, and tells the time."""
+    RAW.mkdir(exist_ok=True)
+    return RAW / time.strftime(f"{prefix}%Y%m%d-%H%M%S.json")
 
 
 def write_tables(machine: str, section: str, file: Path = TABLES) -> None:

@@ -90,7 +90,8 @@ class Server:
         self._folder, self._added = folder, environment
         self._output = folder / "output.log"
         file = folder / "config.yaml"
-        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        # In their order: of the pools, the first is the first choice.
+        file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         with self._output.open("wb") as output:
             self._launch = subprocess.Popen(
                 [sys.executable, "-m", "serve_app", "run", str(file)],

@@ -22,3 +22,15 @@ def eventually(probe: Callable[[], T | None], timeout_s: float, what: str) -> T:
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what} (last: {value!r})"
         time.sleep(POLL_S)
     return value
+
+
+def still(probe: Callable[[], bool], for_s: float, what: str) -> None:
+    """See that ``probe`` stays true for so many seconds.
+
+    Raises:
+        AssertionError: it did not; names ``what``.
+    """
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        assert probe(), f"not for {for_s:g} s: {what}"
+        time.sleep(POLL_S)

@@ -21,7 +21,19 @@ from tests.integration.nvml_stub.builder import (
     stub_environment,
     write_state,
 )
+from tests.spec.rows import Results
 from tests.spec.scene import GPU_TOTAL, Devices, levels, spec_config
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The specification's rows with their results, where a test of them was chosen."""
+    results = Results()
+    for outcome in ("passed", "failed", "error"):
+        results.add(outcome, {it.nodeid for it in terminalreporter.getreports(outcome)})
+    if any(tally.ran for tally in results.rows.values()):
+        terminalreporter.section("specification")
+        for line in results.lines():
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +73,7 @@ def devices(simulated: Devices) -> Iterator[Devices]:
 def server(shared_server: Server, devices: Devices) -> Server:
     """The server, with nothing loaded and no pressure."""
     eventually(lambda: levels(shared_server) == {"normal"}, 20, "no pressure is left")
-    for model in ("ocr", "structure"):
+    for model in shared_server.models():
         answer = shared_server.http.post(f"/v1/models/{model}/unload", params={"timeout_s": "30"})
         assert answer.status_code == 200, answer.text
     eventually(lambda: not shared_server.engine_processes(), 20, "no engine is left")

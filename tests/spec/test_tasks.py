@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -60,6 +61,7 @@ def test_row_05_releasing_a_service(server: Server, how: str) -> None:
             )
     assert server.parse(HELLO, model="ocr").status_code == 200
     eventually(lambda: references(server) == 0, 30, "no reference is left")
+    assert server.events("a task left things open") == []
 
 
 def test_row_08_never_more_predictions_at_once_than_the_limit(server: Server) -> None:
@@ -111,12 +113,43 @@ def test_row_10_cleanup_after_failure(server: Server, how: str) -> None:
     assert server.parse(HELLO, model="ocr").status_code == 200
 
 
+def test_a_request_has_a_record_beside_those_of_its_pages(server: Server) -> None:
+    """WHEN a request has ended THEN GET /v1/tasks has it and its pages under its own name."""
+
+    def tasks(kind: str) -> list[dict[str, Any]]:
+        found = server.http.get("/v1/tasks", params={"kind": kind}).json()["tasks"]
+        return [task for task in found if task["request_id"] == "two-pages"]
+
+    files, named = {"file": ("two.pdf", full_pages(2))}, {"x-request-id": "two-pages"}
+    posted = partial(server.http.post, "/v1/parse", params={"model": "ocr"}, headers=named)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(posted, files=files)
+        eventually(lambda: open_entries(server) > 0, 60, "its pages hold something")
+        answer = asked.result()
+    assert answer.status_code == 200
+    (whole,) = eventually(lambda: tasks("request"), 10, "the registry has the request")
+    eventually(lambda: len(tasks("page")) == 2, 10, "and its pages")
+    pages = tasks("page")
+    assert (whole["page"], whole["outcome"]) == (None, "success")
+    assert {page["page"] for page in pages} == {1, 2}
+    assert whole["pixels"] == sum(page["pixels"] for page in pages)
+    assert whole["peak_bytes"] == max(page["peak_bytes"] for page in pages)
+    assert whole["peak_bytes"] == int(answer.headers["x-ocr-peak-bytes"])
+    eventually(lambda: ledger_is_zero(server), 10, "nothing is reserved or held")
+    assert server.events("a task left things open") == []
+
+
+def open_entries(server: Server) -> int:
+    """In the ledgers of all workers."""
+    return sum(sum(domain["open_entries"].values()) for domain in domains(server))
+
+
 def ledger_is_zero(server: Server) -> bool:
     """No lease, nothing reserved beyond what idle engines hold, nothing open in a ledger."""
     held = sum(e["facts"]["memory_bytes"] for d in domains(server) for e in d["engines"])
     reserved = sum(domain["reserved_bytes"] for domain in domains(server))
-    still_open = sum(sum(domain["open_entries"].values()) for domain in domains(server))
-    return references(server) == 0 and still_open == 0 and reserved <= 1.05 * held + 2**20
+    nothing_held = references(server) == 0 and open_entries(server) == 0
+    return nothing_held and reserved <= 1.05 * held + 2**20
 
 
 def _is_gone(pid: int) -> bool:

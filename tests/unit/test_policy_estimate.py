@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.policy.estimate import EstimatorState, PeakEstimator
+from serve_app.facts import EstimatorState
+from serve_app.policy.estimate import PeakEstimator
 
 MB, GB = 2**20, 2**30
 SEEDS = range(2)

@@ -1,0 +1,138 @@
+"""A worker starts with what another one learned, by way of the registry. Fake engines, no Ray."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import pickle
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from serve_app.deployments.memory_watch import MemoryWatch
+from serve_app.deployments.model_registry import ModelRegistry
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.deployments.page_job import PageJob
+from serve_app.document import PredictOptions
+from serve_app.settings import AppSettings
+from serve_app.testing_engine import FACTORY
+
+pytestmark = pytest.mark.integration
+
+MIB = 2**20
+# Far above what a fake engine holds, which is some 20 MiB.
+HINT_BYTES, LEARNED_BELOW = 2000 * MIB, 500 * MIB
+SETTINGS = AppSettings.model_validate(
+    {
+        "models": {"ocr": {"pipeline": "OCR", "memory": {"base_bytes": HINT_BYTES}}},
+        "pools": {"cpu": {"device": "cpu"}},
+        "log_level": "ERROR",
+    }
+)
+
+
+class Handle:
+    """Calls an object as a Serve handle does: pickled arguments, ``remote``, pickled answers."""
+
+    def __init__(self, target: object) -> None:
+        self.target = target
+
+    def __getattr__(self, name: str) -> Any:
+        return _Method(self, name)
+
+
+class _Method:
+    def __init__(self, handle: Handle, name: str) -> None:
+        self._handle, self._name = handle, name
+
+    async def remote(self, *args: Any) -> Any:
+        method = getattr(self._handle.target, self._name)
+        return _copied(await method(*_copied(args)))
+
+
+def _copied(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@contextlib.asynccontextmanager
+async def registry() -> AsyncIterator[ModelRegistry]:
+    one = ModelRegistry(SETTINGS)
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+@contextlib.asynccontextmanager
+async def worker(registry: Handle) -> AsyncIterator[OCRService]:
+    watch = Handle(MemoryWatch(SETTINGS))
+    replica = OCRService("cpu", SETTINGS, factory=FACTORY, registry=registry, watch=watch)
+    try:
+        yield replica
+    finally:
+        await replica.close()
+        assert psutil.Process().children() == []
+
+
+async def estimate_of_a_page(replica: OCRService) -> int:
+    """Predict a page; what it was expected to need."""
+    file = np.frombuffer(json.dumps({}).encode(), np.uint8)
+    result = await replica.predict_page(file, PageJob("ocr", "png", 0, PredictOptions()), 30)
+    assert result.record is not None
+    return result.record.estimate_bytes
+
+
+async def happens(fact: Callable[[], bool], what: str) -> None:
+    for _ in range(500):
+        if fact():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"not within 10 s: {what}")
+
+
+async def teach(replica: OCRService) -> None:
+    assert await estimate_of_a_page(replica) >= HINT_BYTES
+    for _ in range(9):
+        await estimate_of_a_page(replica)
+    assert await estimate_of_a_page(replica) < LEARNED_BELOW
+
+
+async def assert_starts_with_it(handle: Handle) -> None:
+    async with worker(handle) as second:
+        estimators = second._estimators
+        await happens(lambda: estimators.observations["ocr"] > 0, "the first answer has it")
+        assert await estimate_of_a_page(second) < LEARNED_BELOW
+
+
+async def test_a_new_worker_starts_with_what_another_one_learned() -> None:
+    async with registry() as one:
+        handle = Handle(one)
+        async with worker(handle) as first:
+            await teach(first)
+            await happens(lambda: _knows(one), "the registry has been told")
+        await assert_starts_with_it(handle)
+
+
+async def test_a_registry_that_starts_anew_is_told_again() -> None:
+    async with registry() as one, registry() as anew:
+        handle = Handle(one)
+        async with worker(handle) as first:
+            await teach(first)
+            await happens(lambda: _knows(one), "the registry has been told")
+            handle.target = anew
+            await happens(lambda: _knows(anew), "the new registry has been told")
+        await assert_starts_with_it(handle)
+
+
+async def test_where_nobody_learned_anything_a_worker_starts_from_the_hints() -> None:
+    async with registry() as one, worker(Handle(one)) as first:
+        assert await estimate_of_a_page(first) >= HINT_BYTES
+
+
+def _knows(one: ModelRegistry) -> bool:
+    learned = one._state.learned("ocr", "cpu")
+    return learned is not None and learned.observations >= 8
