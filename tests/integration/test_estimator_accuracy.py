@@ -12,7 +12,8 @@ import psutil
 import pytest
 from PIL import Image, ImageDraw
 
-from serve_app.deployments.ocr_service import OCRService, PageJob
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.deployments.page_job import PageJob
 from serve_app.document import PredictOptions
 from serve_app.facts import TaskRecord
 from serve_app.settings import AppSettings
