@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve_app.devices import cpu
 from tests.corpus import corpus_file
 from tests.documents import encoded, page_text, text_pdf, text_picture
 from tests.e2e.server import Server
@@ -143,7 +144,10 @@ def test_a_table_comes_as_html_with_its_row_spans(server: Server) -> None:
     assert rows[2][:2] == [("6", 2, 1), ("6", 2, 1)]
     values = [[text for text, *_ in row][-5:] for row in rows[2:]]
     assert values[0] == ["0.965", "0.934", "0.955", "0.88", "2.73"]
-    assert values[1] == ["0.969", "0.927", "0.955", "0.857", "5.39"]
+    assert values[1][:4] == ["0.969", "0.927", "0.955", "0.857"]
+    # In f32 the bundled detector may miss this number; PaddleX with its own engine does as well.
+    missable = not {"amx_bf16", "avx512_bf16"} & cpu.flags()
+    assert values[1][4:] == ["5.39"] or (missable and values[1][4:] == [])
     assert values[2] == ["0.938", "0.904", "0.927", "0.853", "1.97"]
 
 
