@@ -143,12 +143,16 @@ def test_a_table_comes_as_html_with_its_row_spans(server: Server) -> None:
     assert [text for text, *_ in rows[1]] == ["simple", "complex", "all"]
     assert rows[2][:2] == [("6", 2, 1), ("6", 2, 1)]
     values = [[text for text, *_ in row][-5:] for row in rows[2:]]
-    assert values[0] == ["0.965", "0.934", "0.955", "0.88", "2.73"]
-    assert values[1][:4] == ["0.969", "0.927", "0.955", "0.857"]
-    # In f32 the bundled detector may miss this number; PaddleX with its own engine does as well.
-    missable = not {"amx_bf16", "avx512_bf16"} & cpu.flags()
-    assert values[1][4:] == ["5.39"] or (missable and values[1][4:] == [])
-    assert values[2] == ["0.938", "0.904", "0.927", "0.853", "1.97"]
+    first_three = [
+        ["0.965", "0.934", "0.955", "0.88", "2.73"],
+        ["0.969", "0.927", "0.955", "0.857", "5.39"],
+        ["0.938", "0.904", "0.927", "0.853", "1.97"],
+    ]
+    # In f32 the bundled table model gives the last cell of the second line a row of its own.
+    read = [text for row in values for text in row if re.fullmatch(r"\d\.\d+", text)]
+    assert read[:15] == [text for row in first_three for text in row]
+    if {"amx_bf16", "avx512_bf16"} & cpu.flags():
+        assert values[:3] == first_three
 
 
 def test_the_banner_has_its_seventeen_lines(server: Server) -> None:
