@@ -32,10 +32,8 @@ class Gateway:
         hand_back_freed_memory()
         sweep()
         self._settings = settings
-        ledger, self._request_log = (
-            TaskLedger(metrics.ledger_gauge("gateway")),
-            RequestLog(registry),
-        )
+        ledger = TaskLedger(metrics.ledger_gauge("gateway"))
+        self._request_log = RequestLog(registry)
         self._tasks = RequestTasks(ledger, self._request_log.add)
         self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
