@@ -66,8 +66,9 @@ class EngineSettings(Strict):
     )
     provider: Literal["auto", "openvino", "cpu", "cuda", "paddle"] = Field(
         "auto",
-        description="auto: OpenVINO for ONNX models on a CPU, else Paddle. cpu and cuda are "
-        "ONNX Runtime's own providers, paddle is Paddle Inference for every module.",
+        description="auto: on a GPU Paddle; on a CPU, for ONNX models, OpenVINO in bf16 and ONNX "
+        "Runtime's own provider in f32. cpu and cuda are ONNX Runtime's own providers, paddle is "
+        "Paddle Inference for every module.",
     )
     precision: Literal["auto", "bf16", "f32"] = Field(
         "auto", description="auto: bf16 where the CPU has amx_bf16 or avx512_bf16, else f32."

@@ -46,6 +46,9 @@ STAGE_OPTIONS: Mapping[StageName, str] = {
 }
 _OCR_STAGES: frozenset[StageName] = frozenset({"orientation", "unwarping", "textline_orientation"})
 
+# What a CPU that computes in bf16 says of itself in /proc/cpuinfo.
+BF16_FLAGS: frozenset[str] = frozenset({"amx_bf16", "avx512_bf16"})
+
 # The bundled cell detectors and table classifier are constants (see bundled.py), so only the
 # end-to-end way through the table recogniser computes something.
 BUNDLED_TABLE_OPTIONS: Mapping[str, bool] = {
@@ -160,13 +163,19 @@ class Runtime:
 def resolve_runtime(
     engine: EngineSettings, device: Literal["cpu", "gpu"], cpu_flags: Iterable[str]
 ) -> Runtime:
-    """Decide every "auto". bf16 only where the CPU computes in it: elsewhere it is slower."""
-    provider = engine.provider
-    if provider == "auto":
-        provider = "openvino" if device == "cpu" else "paddle"
+    """Decide every "auto". bf16 only where the CPU computes in it: elsewhere it is slower.
+
+    In f32 OpenVINO and ONNX Runtime's own provider take the same time (measured in DESIGN.md),
+    but OpenVINO compiles for every new shape and keeps what it compiled: so it has to earn it.
+    """
     precision = engine.precision
     if precision == "auto":
-        precision = "bf16" if {"amx_bf16", "avx512_bf16"} & set(cpu_flags) else "f32"
+        precision = "bf16" if BF16_FLAGS & set(cpu_flags) else "f32"
+    provider = engine.provider
+    if provider == "auto" and device == "gpu":
+        provider = "paddle"
+    elif provider == "auto":
+        provider = "openvino" if precision == "bf16" else "cpu"
     return Runtime(device, provider, precision, engine.threads)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,14 @@ import httpx
 import pytest
 
 from serve_app.devices import cpu
+from serve_app.engines.pipeline_config import BF16_FLAGS
 from tests.corpus import corpus_file
 from tests.documents import encoded, page_text, text_pdf, text_picture
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
+
+COMPUTES_IN_BF16 = bool(BF16_FLAGS & cpu.flags())
 
 SENTENCE = (
     "Docling bundles PDF document conversion to JSON and Markdown in an easy self contained package"
@@ -151,18 +155,23 @@ def test_a_table_comes_as_html_with_its_row_spans(server: Server) -> None:
     # In f32 the bundled table model gives the last cell of the second line a row of its own.
     read = [text for row in values for text in row if re.fullmatch(r"\d\.\d+", text)]
     assert read[:15] == [text for row in first_three for text in row]
-    if {"amx_bf16", "avx512_bf16"} & cpu.flags():
+    if COMPUTES_IN_BF16:
         assert values[:3] == first_three
 
 
 def test_the_banner_has_its_seventeen_lines(server: Server) -> None:
-    """Detection may cut the tiny currency signs off, or find one more piece; no line is missing."""
+    """Detection may cut the tiny currency signs off, or find one more piece; no line is missing.
+
+    But one, without bf16: in f32 the bundled detector finds "日常价" (25 x 12 pixels) at the left
+    price only, with ONNX Runtime's own provider as with OpenVINO.
+    """
     (found,) = texts(ocr(server, corpus_file("ch_en_num.jpg")))
-    left = [line.rstrip("¥￥") for line in found]
-    for line in BANNER_LINES:
-        assert line in left, found
-        left.remove(line)
-    assert len(left) <= 2, left
+    extra = Counter(line.rstrip("¥￥") for line in found)
+    missing = Counter(BANNER_LINES) - extra
+    extra -= Counter(BANNER_LINES)
+    assert not missing or (missing == Counter(["日常价"]) and not COMPUTES_IN_BF16), found
+    assert sum(extra.values()) <= 2, extra
+    assert len(found) >= 17
 
 
 @pytest.mark.parametrize("name", ["ocr_test_rotated_90.pdf", "ocr_test_rotated_180.pdf"])

@@ -54,7 +54,6 @@ def spec_config() -> dict[str, Any]:
     args["models"][PAIR] = copy.deepcopy(args["models"]["ocr"])
     for model in args["models"].values():
         model.setdefault("engine", {})["device"] = "cpu"
-        model["engine"]["provider"] = "openvino"
         model["idle_timeout_s"] = IDLE_TIMEOUT_S
     args["models"]["ocr"]["max_concurrent_predictions"] = 1
     args["models"]["structure"] |= {"max_concurrent_predictions": 2, "grow_after_s": 0.1}

@@ -288,26 +288,29 @@ def test_only_the_bundled_layout_model_gets_its_own_thresholds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "asked", "precision"),
+    ("flags", "asked", "provider", "precision"),
     [
-        ({"avx2", "amx_bf16"}, "auto", "bf16"),
-        ({"avx512_bf16"}, "auto", "bf16"),
-        ({"avx2", "avx512f"}, "auto", "f32"),
-        (set(), "auto", "f32"),
-        ({"amx_bf16"}, "f32", "f32"),
-        (set(), "bf16", "bf16"),
+        ({"avx2", "amx_bf16"}, "auto", "openvino", "bf16"),
+        ({"avx512_bf16"}, "auto", "openvino", "bf16"),
+        ({"avx2", "avx512f"}, "auto", "cpu", "f32"),
+        (set(), "auto", "cpu", "f32"),
+        ({"amx_bf16"}, "f32", "cpu", "f32"),
+        (set(), "bf16", "openvino", "bf16"),
     ],
 )
-def test_bf16_only_where_the_processor_computes_in_it(
-    flags: set[str], asked: str, precision: Literal["bf16", "f32"]
+def test_bf16_and_openvino_only_where_the_processor_computes_in_bf16(
+    flags: set[str],
+    asked: str,
+    provider: Literal["openvino", "cpu"],
+    precision: Literal["bf16", "f32"],
 ) -> None:
     engine = EngineSettings.model_validate({"precision": asked, "threads": 4})
-    assert resolve_runtime(engine, "cpu", flags) == Runtime("cpu", "openvino", precision, 4)
+    assert resolve_runtime(engine, "cpu", flags) == Runtime("cpu", provider, precision, 4)
 
 
 def test_the_provider_follows_the_device_unless_named() -> None:
     assert resolve_runtime(EngineSettings(), "gpu", ()).provider == "paddle"
-    assert resolve_runtime(EngineSettings(provider="cpu"), "cpu", ()).provider == "cpu"
+    assert resolve_runtime(EngineSettings(provider="openvino"), "cpu", ()).provider == "openvino"
 
 
 # ---- Options of a request --------------------------------------------------------------------
