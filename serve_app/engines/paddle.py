@@ -29,6 +29,7 @@ from serve_app.engines.pipeline_config import (
     resolve_runtime,
 )
 from serve_app.engines.result_json import dump_pruned
+from serve_app.engines.width_buckets import pad_to_buckets
 from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
 from serve_app.temp_folders import temp_folder
@@ -77,6 +78,8 @@ class PaddleEngine:
         self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
         _assert_providers(self._pipeline)
         classify_content_only(self._pipeline)
+        for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
+            pad_to_buckets(recognizer)
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Render and predict page ``job["index"]`` of the file ``data``."""
@@ -193,19 +196,19 @@ def _paddle_device(device: str) -> str:
 
 def _assert_providers(pipeline: Any) -> None:
     """ONNX Runtime falls back to its CPU provider with a mere warning; that must not go unseen."""
-    for runner in _onnx_runners(pipeline, set()):
+    for runner in _parts(pipeline, "ONNXRuntimeRunner", set()):
         wanted = runner._config["providers"][0]
         if wanted not in runner.session.get_providers():
             raise EngineUnavailable(f"{wanted} did not load for {runner.model_dir.name}")
 
 
-def _onnx_runners(node: Any, seen: set[int]) -> Iterator[Any]:
-    """PaddleX has no list of its networks; they are attributes of attributes of the pipeline."""
+def _parts(node: Any, kind: str, seen: set[int]) -> Iterator[Any]:
+    """Its parts of PaddleX's class ``kind``: there is no list, only attributes of attributes."""
     if id(node) in seen:
         return
     seen.add(id(node))
-    if type(node).__name__ == "ONNXRuntimeRunner":
+    if type(node).__name__ == kind:
         yield node
     elif type(node).__module__.startswith("paddlex."):
         for value in vars(node).values():
-            yield from _onnx_runners(value, seen)
+            yield from _parts(value, kind, seen)
