@@ -47,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
 
     cli_weights.add_parser(commands)
 
+    key = commands.add_parser("key", help="make an API key, and its entry for the list of keys")
+    key.add_argument("name", help="who it is for; appears in logs")
+    key.add_argument("--role", choices=["client", "operator"], default="client")
+    key.set_defaults(handler=_key)
+
     env = commands.add_parser("env", help="print the variables that Ray must be started with")
     env.set_defaults(handler=_env)
     version = commands.add_parser("version", help="print the version")
@@ -79,6 +84,21 @@ def _env(_: argparse.Namespace) -> int:
 
     for name, value in FIXED.items():
         print(f"{name}={value}")
+    return 0
+
+
+def _key(options: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from serve_app.api.api_keys import new_key
+
+    try:
+        key, entry = new_key(options.name, options.role)
+    except ValidationError:
+        print("ocr-serve: a name is letters, digits, dots and dashes", file=sys.stderr)
+        return 2
+    print(f"- {{name: {entry.name}, role: {entry.role}, sha256: {entry.sha256}}}")
+    print(f"the key, shown once: {key}", file=sys.stderr)
     return 0
 
 

@@ -11,6 +11,9 @@
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
     │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    ├── Unauthorized                 401 unauthorized          no API key, or an unknown one
+    ├── Forbidden                    403 forbidden             the key's role is not enough
+    ├── TooManyRequests              429 too_many_requests     above a limit of the key's own
     ├── RequestTooLarge              413 request_too_large     bytes of the request
     ├── PageTooLargeForBudget        413 page_too_large_for_budget   could never fit, whatever waits
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
@@ -117,6 +120,42 @@ class ImageTooLarge(LimitExceeded):
     """A picture's pixels, side or aspect ratio break a limit; found before decoding."""
 
     code = "image_too_large"
+
+
+class Unauthorized(OcrServeError):
+    """There is no API key in the request, or none that is known."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(OcrServeError):
+    """The API key is known, but its role is not enough for this route."""
+
+    code = "forbidden"
+    status = 403
+
+
+class TooManyRequests(LimitExceeded):
+    """The API key is above one of its own limits.
+
+    Args: what, the value met, the limit, its key in the list of API keys, seconds until a retry.
+    """
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(
+        self,
+        what: str,
+        value: float,
+        limit: float,
+        config_key: str,
+        retry_after_s: float = 1.0,
+    ) -> None:
+        super().__init__(what, value, limit, config_key)
+        self.args = (what, value, limit, config_key, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class RequestTooLarge(LimitExceeded):

@@ -217,6 +217,21 @@ class GatewaySettings(Strict):
     )
 
 
+class AuthSettings(Strict):
+    """API keys (``api/api_keys.py`` has the format of their list)."""
+
+    required: bool = Field(
+        False, description="Whether requests need a key. Probes and /docs never do."
+    )
+    keys_file: Path | None = Field(
+        None, description="The list of keys: their hashes. Read again when it changes."
+    )
+    keys_env: str = Field(
+        "OCR_SERVE_API_KEYS",
+        description="The variable with the same list, where there is no file.",
+    )
+
+
 class LimitSettings(Strict):
     """What is refused before any work is done on it."""
 
@@ -262,6 +277,7 @@ class AppSettings(Strict):
         min_length=1
     )
     gateway: GatewaySettings = GatewaySettings()
+    auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     paddlex: PaddlexSettings = PaddlexSettings()

@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from serve_app.api.api_keys import KeySource
+from serve_app.api.auth import AuthMiddleware
 from serve_app.api.context import RequestContextMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.health import HealthRoutes
@@ -55,6 +57,8 @@ def build_http_app(
     app.include_router(HealthRoutes(service).router())
     if operator is not None:
         app.include_router(OperatorRoutes(operator).router())
+    if settings.auth.required:
+        app.add_middleware(AuthMiddleware, keys=KeySource(settings.auth))
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     app.add_middleware(

@@ -104,6 +104,8 @@ def _from_ours(exc: OcrServeError) -> HttpError:
     headers = {}
     if exc.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after_s)))
+    if exc.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     message = str(exc) or exc.code.replace("_", " ")
     return HttpError(
         exc.status, exc.code, message, _paddlex_message(exc, message), _details(exc), headers

@@ -39,6 +39,7 @@ def production_config() -> dict[str, Any]:
     config = shipped_production()
     config["http_options"]["host"] = "127.0.0.1"
     args = app_args(config)
+    args["auth"] = {"required": False}
     for model in args["models"].values():
         model["weights"] = {"source": "bundled"}
         model["engine"] = {**model.get("engine", {}), "device": "cpu"}

@@ -27,7 +27,7 @@ def test_check_of_a_bad_file_is_1_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.yaml"
-    bad.write_text(LOCAL.read_text().replace("engine:", "engin:"))
+    bad.write_text(LOCAL.read_text().replace("engine:", "engin:", 1))
     assert cli.main(["check", str(LOCAL), str(bad)]) == 1
     assert capsys.readouterr().err == (
         f"{bad}: applications[0].args.models.ocr.engin: unknown key, did you mean 'engine'?\n"
