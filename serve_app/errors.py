@@ -7,6 +7,8 @@
     │   │   ├── UnsupportedFile      422 unsupported_file      a format we do not read
     │   │   └── EncryptedFile        422 encrypted_file        a PDF that needs a password
     │   ├── UrlFetchDisabled         422 url_fetch_disabled
+    │   ├── UrlRefused               422 url_refused           not one that is fetched for strangers
+    │   ├── UrlFetchFailed           422 url_fetch_failed      no file came from there
     │   ├── UnknownModel             422 unknown_model
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
@@ -80,6 +82,18 @@ class UrlFetchDisabled(InvalidRequest):
     """The file was given as a URL while fetching is off."""
 
     code = "url_fetch_disabled"
+
+
+class UrlRefused(InvalidRequest):
+    """The URL, or what it redirects to, is not to be asked. Says nothing of where it leads."""
+
+    code = "url_refused"
+
+
+class UrlFetchFailed(InvalidRequest):
+    """No file came from the URL: an error there, or not in time."""
+
+    code = "url_fetch_failed"
 
 
 class UnknownModel(InvalidRequest):

@@ -232,6 +232,21 @@ class AuthSettings(Strict):
     )
 
 
+class UrlFetchSettings(Strict):
+    """Files given as URLs (``policy/url_guard.py``)."""
+
+    enabled: bool = Field(False, description="Whether they are fetched; else they are refused.")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Hosts to fetch from; `.example.com`: also all below. Empty: any public."
+    )
+    ports: tuple[Annotated[int, Field(gt=0, lt=65536)], ...] = Field(
+        (80, 443), description="TCP ports to fetch from."
+    )
+    max_bytes: PositiveInt = Field(64 * 2**20, description="Bytes of a file.")
+    timeout_s: PositiveFloat = Field(20.0, description="Deadline for a file, redirects included.")
+    max_redirects: int = Field(3, ge=0, description="Each of them is checked like the first URL.")
+
+
 class LimitSettings(Strict):
     """What is refused before any work is done on it."""
 
@@ -278,6 +293,7 @@ class AppSettings(Strict):
     )
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
+    url_fetch: UrlFetchSettings = UrlFetchSettings()
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     paddlex: PaddlexSettings = PaddlexSettings()

@@ -17,11 +17,13 @@ from serve_app.api.auth import AuthMiddleware
 from serve_app.api.context import RequestContextMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.health import HealthRoutes
+from serve_app.api.intake import Fetch, refuse_url
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
+from serve_app.api.url_fetch import UrlFetcher
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
@@ -38,6 +40,7 @@ def build_http_app(
     operator: OperatorService | None = None,
     tasks: RequestTasks | None = None,
     request_id_header: bool = True,
+    fetch: Fetch | None = None,
 ) -> FastAPI:
     """The whole HTTP application.
 
@@ -48,11 +51,15 @@ def build_http_app(
         tasks: keeps what requests hold, and takes their records; without it nobody hears of them.
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
+        fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
     """
     app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
     tasks = tasks or RequestTasks()
-    app.include_router(ParseRoutes(service, settings, tasks).router())
-    app.include_router(PaddlexRoutes(service, settings, tasks).router())
+    fetch = fetch or (
+        UrlFetcher(settings.url_fetch).fetch if settings.url_fetch.enabled else refuse_url
+    )
+    app.include_router(ParseRoutes(service, settings, tasks, fetch).router())
+    app.include_router(PaddlexRoutes(service, settings, tasks, fetch).router())
     app.include_router(ModelRoutes(service).router())
     app.include_router(HealthRoutes(service).router())
     if operator is not None:

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody
 from serve_app.errors import InvalidFile, RequestTooLarge, UrlFetchDisabled
 
 T = TypeVar("T")
+Fetch = Callable[[str], Awaitable[bytes]]  # the file at a URL
 
 IN_THREAD_BYTES = 64 * 1024  # below this, the hop to a thread costs more than the work
 MAX_JSON_VALUES = 100_000
@@ -149,15 +150,16 @@ def _children(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-async def decode_file(text: str) -> bytes:
-    """The bytes of PaddleX's ``file``: base64, with or without a ``data:`` header.
+async def decode_file(text: str, fetch: Fetch) -> bytes:
+    """The bytes of PaddleX's ``file``: a URL, or base64 with or without a ``data:`` header.
 
     Raises:
-        UrlFetchDisabled: it is a URL.
-        InvalidFile: it is not base64.
+        InvalidFile: it is neither.
+        OcrServeError: what ``fetch`` raises.
     """
     head = text[:DATA_URL_HEADER_CHARS]
-    refuse_url(head)
+    if is_url(head):
+        return await fetch(text.strip())
     start = 0
     if head.lstrip()[:5].lower() == "data:":
         start = head.find(",") + 1
@@ -166,10 +168,18 @@ async def decode_file(text: str) -> bytes:
     return await in_thread(len(text), lambda: decode_base64(text, start))
 
 
-def refuse_url(text: str) -> None:
-    """Raise UrlFetchDisabled if ``text`` starts as an http(s) URL."""
-    if text.lstrip()[:8].lower().startswith(("http://", "https://")):
-        raise UrlFetchDisabled("Fetching of URLs is disabled here: send the file itself")
+def is_url(text: str) -> bool:
+    """Whether ``text`` starts as an http(s) URL."""
+    return text.lstrip()[:8].lower().startswith(("http://", "https://"))
+
+
+async def refuse_url(url: str) -> bytes:
+    """In place of a fetcher where URLs are not fetched.
+
+    Raises:
+        UrlFetchDisabled: always.
+    """
+    raise UrlFetchDisabled("Fetching of URLs is disabled here: send the file itself")
 
 
 def decode_base64(text: str, start: int = 0) -> bytes:

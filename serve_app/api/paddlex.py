@@ -23,7 +23,7 @@ from serve_app.api.context import (
     priority_of,
 )
 from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody, paddlex_envelope
-from serve_app.api.intake import decode_file, parse_json, read_body
+from serve_app.api.intake import Fetch, decode_file, parse_json, read_body
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
 from serve_app.api.request_task import RequestTask, RequestTasks
@@ -64,9 +64,13 @@ class PaddlexRoutes:
     """The handlers; each route is there only if the configuration declares its model."""
 
     def __init__(
-        self, service: DocumentService, settings: AppSettings, tasks: RequestTasks
+        self,
+        service: DocumentService,
+        settings: AppSettings,
+        tasks: RequestTasks,
+        fetch: Fetch,
     ) -> None:
-        self._service, self._tasks = service, tasks
+        self._service, self._tasks, self._fetch = service, tasks, fetch
         self._settings = settings
         names = settings.paddlex
         self._ocr = Endpoint("OCR", names.ocr_model, schemas.OcrRequest, OcrWriter)
@@ -116,7 +120,7 @@ class PaddlexRoutes:
         if isinstance(value, dict):
             context.log_id = plain_token(value.get("logId")) or context.log_id
         form = validate(endpoint.schema, value)
-        data = await decode_file(form.file)
+        data = await decode_file(form.file, self._fetch)
         context.facts["file_bytes"] = len(data)
         options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
         return Call(data, dataclasses.replace(options, priority=priority_of(request)))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from serve_app.api import examples
 from serve_app.api.connection import before, while_connected
 from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
+from serve_app.api.intake import Fetch
 from serve_app.api.pages import Work, Writer, answer
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
 from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
@@ -21,9 +22,13 @@ class ParseRoutes:
     """The handler."""
 
     def __init__(
-        self, service: DocumentService, settings: AppSettings, tasks: RequestTasks
+        self,
+        service: DocumentService,
+        settings: AppSettings,
+        tasks: RequestTasks,
+        fetch: Fetch,
     ) -> None:
-        self._service, self._tasks = service, tasks
+        self._service, self._tasks, self._fetch = service, tasks, fetch
         self._settings = settings
 
     def router(self) -> APIRouter:
@@ -37,7 +42,7 @@ class ParseRoutes:
         """Read the file, then answer with all its pages or with an error, never with some."""
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         limit_bytes = self._settings.limits.max_request_bytes
-        upload = await before(deadline, read_upload(request, limit_bytes))
+        upload = await before(deadline, read_upload(request, limit_bytes, self._fetch))
         context_of(request).facts["file_bytes"] = len(upload.data)
         query = once(request.query_params.multi_items())
         params = read_params({**upload.fields, **query}, self._settings)

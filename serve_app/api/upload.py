@@ -15,7 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from serve_app.api.intake import limited_stream, read_body, refuse_url
+from serve_app.api.intake import Fetch, is_url, limited_stream, read_body
 from serve_app.errors import InvalidRequest
 
 FILE_PART = "file"
@@ -31,20 +31,20 @@ class Upload:
     fields: Mapping[str, str]
 
 
-async def read_upload(request: Request, limit_bytes: int) -> Upload:
+async def read_upload(request: Request, limit_bytes: int, fetch: Fetch) -> Upload:
     """Read the file out of a form, or take the body as the file whatever its type.
 
     Raises:
         RequestTooLarge: more than ``limit_bytes`` in all.
         InvalidRequest: a broken form, or one without a ``file`` part.
-        UrlFetchDisabled: ``file`` is a text field with a URL.
+        OcrServeError: what ``fetch`` raises, where ``file`` is a text field with a URL.
     """
     content_type = request.headers.get("content-type", "")
     if content_type.split(";")[0].strip().lower() != "multipart/form-data":
         return Upload(await read_body(request, limit_bytes), {})
     form = await _parse_form(request, limit_bytes)
     try:
-        return Upload(await _file_of(form), _fields_of(form))
+        return Upload(await _file_of(form, fetch), _fields_of(form))
     finally:
         await form.close()
 
@@ -86,20 +86,21 @@ async def _parse_form(request: Request, limit_bytes: int) -> FormData:
         await stream.aclose()
 
 
-async def _file_of(form: FormData) -> bytes:
+async def _file_of(form: FormData, fetch: Fetch) -> bytes:
     part = form.get(FILE_PART)
     if isinstance(part, UploadFile):
         return await part.read()
     if part is None:
         raise InvalidRequest("The form has no part named `file`")
-    refuse_url(part)
+    if is_url(part):
+        return await fetch(part.strip())
     raise InvalidRequest("The part `file` must be a file: in curl, -F file=@NAME")
 
 
 def _fields_of(form: FormData) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in form.multi_items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or name == FILE_PART:
             continue
         if name in fields:
             raise InvalidRequest(f"`{name}` is given twice")

@@ -13,7 +13,14 @@ from starlette.requests import Request
 
 from serve_app.api import intake
 from serve_app.api.errors import InvalidBody
-from serve_app.api.intake import decode_base64, decode_file, is_json, parse_json, read_body
+from serve_app.api.intake import (
+    decode_base64,
+    decode_file,
+    is_json,
+    parse_json,
+    read_body,
+    refuse_url,
+)
 from serve_app.errors import InvalidFile, RequestTooLarge, UrlFetchDisabled
 
 JSON = "application/json"
@@ -168,19 +175,19 @@ def test_garbage_is_not_base64(text: str) -> None:
     ],
 )
 async def test_files_with_and_without_a_data_header(text: str) -> None:
-    assert await decode_file(text) == b"hello"
+    assert await decode_file(text, refuse_url) == b"hello"
 
 
 @pytest.mark.parametrize("text", ["data:text/plain,hello", "data:aGVsbG8=", "data:"])
 async def test_data_urls_without_base64_are_refused(text: str) -> None:
     with pytest.raises(InvalidFile):
-        await decode_file(text)
+        await decode_file(text, refuse_url)
 
 
 @pytest.mark.parametrize("text", ["http://a/b.pdf", "HTTPS://a/b.pdf", "  https://a", "http://"])
 async def test_urls_are_refused_by_name(text: str) -> None:
     with pytest.raises(UrlFetchDisabled, match="disabled"):
-        await decode_file(text)
+        await decode_file(text, refuse_url)
 
 
 async def test_a_big_file_is_decoded_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +198,9 @@ async def test_a_big_file_is_decoded_off_the_loop(monkeypatch: pytest.MonkeyPatc
         return work()
 
     monkeypatch.setattr("serve_app.api.intake.asyncio.to_thread", to_thread)
-    await decode_file("QUJD")
+    await decode_file("QUJD", refuse_url)
     assert not hops
-    assert await decode_file("QUJD" * 100_000) == b"ABC" * 100_000
+    assert await decode_file("QUJD" * 100_000, refuse_url) == b"ABC" * 100_000
     assert len(hops) == 1
 
 

@@ -1,0 +1,149 @@
+"""Fetching a stranger's URL: guarded, pinned, bounded in bytes, time and redirects.
+
+``policy/url_guard.py`` decides what may be asked for; every redirect is decided on anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+
+from serve_app.documents.sniff import sniff
+from serve_app.errors import LimitExceeded, RequestTooLarge, UrlFetchFailed
+from serve_app.policy.url_guard import Target, pinned, target_of
+from serve_app.settings import UrlFetchSettings
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+HEADERS = {
+    "accept": "application/pdf, image/*",
+    # Compressed answers are not unpacked here: a few bytes could become gigabytes.
+    "accept-encoding": "identity",
+    "user-agent": "ocr-serve",
+}
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name, by the system's resolver.
+
+    Raises:
+        OSError: it has none.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+class UrlFetcher:
+    """Fetches files for requests.
+
+    Args:
+        settings: what may be fetched, and how much.
+        resolve: name and port to addresses.
+        transport: makes one for each fetch; default: real connections.
+    """
+
+    def __init__(
+        self,
+        settings: UrlFetchSettings,
+        resolve: Resolve = resolve,
+        transport: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    ) -> None:
+        self._settings, self._resolve = settings, resolve
+        if transport is None:
+            context = ssl.create_default_context()  # read once: it costs tens of milliseconds
+
+            def transport() -> httpx.AsyncBaseTransport:
+                return httpx.AsyncHTTPTransport(verify=context)
+
+        self._transport = transport
+
+    async def fetch(self, url: str) -> bytes:
+        """The file at the URL.
+
+        Raises:
+            UrlRefused: it, or where it redirects to, is not to be asked.
+            UrlFetchFailed: no answer in time, or not one of 200.
+            LimitExceeded: too many redirects.
+            RequestTooLarge: too many bytes.
+            UnsupportedFile: by its first bytes it is nothing that is read here.
+        """
+        timeout_s = self._settings.timeout_s
+        try:
+            data = await asyncio.wait_for(self._follow(url), timeout_s)
+        except asyncio.TimeoutError:  # not the built-in one before Python 3.11
+            late = f"The URL took longer than {timeout_s:g} s (url_fetch.timeout_s)"
+            raise UrlFetchFailed(late) from None
+        except (httpx.HTTPError, OSError) as error:
+            # Not its text: it may tell of the network inside.
+            raise UrlFetchFailed(f"The URL could not be read: {type(error).__name__}") from None
+        sniff(data)
+        return data
+
+    async def _follow(self, url: str) -> bytes:
+        client = httpx.AsyncClient(
+            transport=self._transport(),
+            timeout=self._settings.timeout_s,
+            trust_env=False,  # a proxy would look the name up again
+        )
+        async with client:
+            for _ in range(self._settings.max_redirects + 1):
+                found = await self._ask(client, url)
+                if isinstance(found, bytes):
+                    return found
+                url = found
+        most = self._settings.max_redirects
+        raise LimitExceeded(
+            "The number of redirects of the URL", most + 1, most, "url_fetch.max_redirects"
+        )
+
+    async def _ask(self, client: httpx.AsyncClient, url: str) -> bytes | str:
+        """The file, or where it is said to be."""
+        target = target_of(url, self._settings)
+        address = pinned(await self._resolve(target.host, target.port))
+        request = client.build_request(
+            "GET",
+            target.at(address),
+            headers={**HEADERS, "host": target.url.netloc.decode("ascii")},
+            extensions={"sni_hostname": target.host},
+        )
+        response = await client.send(request, stream=True, follow_redirects=False)
+        try:
+            if response.is_redirect:
+                return _next(target, response)
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        if response.status_code != 200:
+            raise UrlFetchFailed(f"The URL was answered with {response.status_code}")
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise UrlFetchFailed("The URL was answered with compressed bytes, unasked")
+        declared = response.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit():
+            self._check(int(declared))
+        buffer = io.BytesIO()
+        async for chunk in response.aiter_raw():
+            buffer.write(chunk)
+            self._check(buffer.tell())
+        return buffer.getvalue()
+
+    def _check(self, size_bytes: int) -> None:
+        most = self._settings.max_bytes
+        if size_bytes > most:
+            what = "The size in bytes of the file at the URL"
+            raise RequestTooLarge(what, size_bytes, most, "url_fetch.max_bytes")
+
+
+def _next(target: Target, response: httpx.Response) -> str:
+    """Where a redirect points to, from the URL as it was asked for and not from the pinned one."""
+    try:
+        return str(target.url.join(response.headers["location"]))
+    except (httpx.InvalidURL, ValueError):
+        raise UrlFetchFailed("The URL redirects to something that is no URL") from None
