@@ -29,8 +29,8 @@ setup: ## only the environment for development, and the weights
 	$(WEIGHTS)
 
 .PHONY: test
-test: setup ## set-up and the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## set-up and the test suite, but the pools of prod.yaml (`make spec` has them)
+	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 
 .PHONY: unit
 unit: ## unit tests only: no Ray, no Paddle, seconds

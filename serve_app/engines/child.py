@@ -26,6 +26,7 @@ from serve_app.engines import channel
 
 log = logging.getLogger("ocr_serve.child")
 
+GONE_WITHIN_S = 5.0  # for the kernel to end a killed process, and for us to hear of it
 MAX_LOG_LINE = 2000
 
 
@@ -97,6 +98,8 @@ class ChildProcess:
             await self._ask({"op": "load", "spec": spec}, (), timeout_s)
         except BaseException:
             self.kill()
+            # Killed is not gone: until then it is in the process list, and holds its memory.
+            await asyncio.wait([self.exited], timeout=GONE_WITHIN_S)
             raise
 
     async def run(
@@ -152,7 +155,7 @@ class ChildProcess:
                 raise ChildHung(f"{self.name} gave no answer within {timeout_s:g} s")
             answer, payload = self._answer.result()
         except channel.ChannelClosed:
-            await asyncio.wait([self.exited], timeout=5)
+            await asyncio.wait([self.exited], timeout=GONE_WITHIN_S)
             raise ChildCrashed(f"{self.name} is gone", self._returncode()) from None
         except asyncio.CancelledError:
             self.kill()  # a half-done job cannot be taken back; who wants it finished shields

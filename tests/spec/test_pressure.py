@@ -210,7 +210,7 @@ def test_pages_that_have_waited_until_the_queue_deadline(pressed: Pressed, level
 
 
 @with_or_without
-@pytest.mark.parametrize("level", ["critical", "emergency"])
+@pytest.mark.parametrize("level", ["critical"])
 def test_service_is_back_within_two_seconds(pressed: Pressed, level: Level) -> None:
     """WHEN the pressure ends THEN the first pool takes pages again.
 

@@ -39,6 +39,7 @@ from tests.spec.scene import GPU_TOTAL, RAM_TOTAL, domains
 pytestmark = [
     pytest.mark.spec,
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(compiler() is None, reason="no C compiler for the stub NVML library"),
 ]
 
@@ -125,8 +126,9 @@ def test_a_tenant_raises_the_level_and_an_unload_gives_back_what_is_ours(
     freed = [unload(server, model) for model in MODELS]
     assert all(bytes_ > 100 * MIB for bytes_ in freed)
     assert sum(freed) >= 0.9 * held
-    left = eventually(lambda: gpu_without_ours(server), 10, "the domain shows it")
-    assert left["used_bytes"] == left["others_bytes"] == tenant.held_bytes
+    # The stub driver is told of ended engines a moment later than our own books.
+    only_theirs = (tenant.held_bytes, 0, tenant.held_bytes)
+    eventually(lambda: gpu_bytes(server) == only_theirs, 10, "the domain shows it")
     driver.foreign.clear()
     eventually(lambda: gpu_domain(server)["level"] == "normal", 10, "the tenant is gone")
 
@@ -194,9 +196,10 @@ def gpu_domain(server: Server) -> dict[str, Any]:
     return found
 
 
-def gpu_without_ours(server: Server) -> dict[str, Any] | None:
+def gpu_bytes(server: Server) -> tuple[int, int, int]:
+    """Used, ours, others'."""
     found = gpu_domain(server)
-    return found if found["ours_bytes"] == 0 else None
+    return found["used_bytes"], found["ours_bytes"], found["others_bytes"]
 
 
 def all_replicas_run(server: Server) -> bool:
