@@ -11,7 +11,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -47,15 +47,19 @@ async def limited_stream(request: Request, limit_bytes: int) -> AsyncGenerator[b
     Raises:
         RequestTooLarge: at once if Content-Length says so, else when the limit is crossed.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit():
-        _check_size(int(declared), limit_bytes)
+    _check_size(declared_bytes(request.headers), limit_bytes)
     received = 0
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             received += len(chunk)
             _check_size(received, limit_bytes)
             yield chunk
+
+
+def declared_bytes(headers: Mapping[str, str]) -> int:
+    """Content-Length; 0 if there is none that can be read."""
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0
 
 
 def _check_size(size_bytes: int, limit_bytes: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
 
+from serve_app.api.intake import declared_bytes
 from serve_app.documents.sniff import sniff
 from serve_app.errors import LimitExceeded, RequestTooLarge, UrlFetchFailed
 from serve_app.policy.url_guard import Target, pinned, target_of
@@ -125,9 +126,7 @@ class UrlFetcher:
             raise UrlFetchFailed(f"The URL was answered with {response.status_code}")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise UrlFetchFailed("The URL was answered with compressed bytes, unasked")
-        declared = response.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit():
-            self._check(int(declared))
+        self._check(declared_bytes(response.headers))
         buffer = io.BytesIO()
         async for chunk in response.aiter_raw():
             buffer.write(chunk)
