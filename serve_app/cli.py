@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
         default=300.0,
         help="give up when /readyz has not answered 200 by then (default: %(default)g)",
     )
+    run.add_argument(
+        "--dashboard",
+        action="store_true",
+        help="with Ray's dashboard, which `serve status` needs too (215 MiB more)",
+    )
     run.set_defaults(handler=_run)
 
     cli_weights.add_parser(commands)
@@ -76,7 +81,12 @@ def _check(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from serve_app import launch
 
-    return launch.run(options.file, ready_timeout_s=options.ready_timeout_s, environ=os.environ)
+    return launch.run(
+        options.file,
+        ready_timeout_s=options.ready_timeout_s,
+        dashboard=options.dashboard,
+        environ=os.environ,
+    )
 
 
 def _env(_: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ Around Serve's own command, in the same process:
   last ``ray start`` of the machine); RAY_ADDRESS joins one on purpose;
 - a thread waits for /readyz, says where the server is, and ends everything if the deploy failed:
   ``serve run`` itself says "Submitted" and goes on as if nothing had happened;
+- Ray's dashboard is left out unless asked for: its ten processes hold 215 MiB;
 - SIGTERM stops as cleanly as Ctrl-C (Serve handles only that), within a deadline.
 
 Not covered: checking or starting a cluster of several nodes (k8s/).
@@ -80,7 +81,9 @@ class Endpoint:
         return True
 
 
-def run(file: Path, *, ready_timeout_s: float, environ: MutableMapping[str, str]) -> int:
+def run(
+    file: Path, *, ready_timeout_s: float, dashboard: bool, environ: MutableMapping[str, str]
+) -> int:
     """Serve ``file`` until a signal comes; returns the exit code.
 
     0 after SIGINT or SIGTERM, 1 if it could not be started; what was wrong is on stderr.
@@ -96,7 +99,7 @@ def run(file: Path, *, ready_timeout_s: float, environ: MutableMapping[str, str]
             f"port {endpoint.port} of {endpoint.host} is in use: "
             f"stop what listens there, or change http_options.port in {file}"
         )
-    return Launch(file, endpoint, ready_timeout_s).serve(None if joins else "local")
+    return Launch(file, endpoint, ready_timeout_s).serve(joins=joins, dashboard=dashboard)
 
 
 class Launch:
@@ -112,12 +115,12 @@ class Launch:
         self._signals = 0
         self._failure: str | None = None
 
-    def serve(self, address: str | None) -> int:
-        """Start Ray and run Serve's own ``serve run`` until a signal or a failure."""
+    def serve(self, *, joins: bool, dashboard: bool) -> int:
+        """Start Ray, or join it, and run Serve's own ``serve run`` until a signal or a failure."""
         import ray
 
         try:
-            self._serve(address)
+            self._serve({} if joins else {"address": "local", "include_dashboard": dashboard})
         except KeyboardInterrupt:
             pass
         except SystemExit as end:
@@ -137,12 +140,12 @@ class Launch:
             self._failure = "Serve ended by itself; the reason is above"
         return _fail(self._failure) if self._failure else 0
 
-    def _serve(self, address: str | None) -> None:
+    def _serve(self, cluster: dict[str, Any]) -> None:
         import ray
         from ray.serve.scripts import run as serve_run
 
         self._catch_signals()
-        ray.init(address, namespace="serve")
+        ray.init(namespace="serve", **cluster)
         self._catch_signals()  # again: ray.init installs its own handler of SIGTERM
         self._watcher.start()
         serve_run.main(args=[str(self._file)], standalone_mode=False)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from typing import Any, Protocol
 
+from serve_app import clock
 from serve_app.facts import DomainReading, HeartbeatAnswer, ReplicaReport
 from serve_app.policy.registry_state import Memo
 
@@ -19,6 +20,8 @@ INTERVAL_S = 1.0
 # Changes closer together than this share a report.
 DEBOUNCE_S = 0.1
 ANSWER_TIMEOUT_S = 2.0
+# The memory watch hears of a crossing at once; else this often, well before it forgets a domain.
+WATCH_INTERVAL_S = 3.0
 MISSES_UNTIL_ALONE = 3
 
 
@@ -48,10 +51,16 @@ class Heartbeat:
     def __init__(self, reporter: Reporter, registry: Any, watch: Any) -> None:
         self._reporter, self._registry, self._watch = reporter, registry, watch
         self._changed = asyncio.Event()
+        self._watch_due_at = 0.0
         self._misses = 0
 
     def changed(self) -> None:
         """Something is different: report soon."""
+        self._changed.set()
+
+    def crossed(self) -> None:
+        """The level of a memory domain is different: tell the watch, too."""
+        self._watch_due_at = 0.0
         self._changed.set()
 
     async def run(self) -> None:
@@ -94,11 +103,14 @@ class Heartbeat:
 
     async def _to_watch(self) -> None:
         readings: tuple[DomainReading, ...] = self._reporter.report().domains
-        if not readings:
+        now = clock.now()
+        if not readings or now < self._watch_due_at:
             return
+        self._watch_due_at = now + WATCH_INTERVAL_S
         try:
             await asyncio.wait_for(_ask(self._watch.report, readings), ANSWER_TIMEOUT_S)
         except Exception as error:
+            self._watch_due_at = 0.0
             log.debug("no answer from the memory watch", extra={"error": type(error).__name__})
 
 

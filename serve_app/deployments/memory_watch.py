@@ -7,11 +7,14 @@ nothing that the next reports do not bring back.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serve_app import clock
-from serve_app.facts import DomainReading, PressureSnapshot
+from serve_app.facts import DomainReading, Level, PressureSnapshot
 from serve_app.policy.memory_pressure import Crossing, PressureGauge
 from serve_app.settings import AppSettings
 from serve_app.telemetry import metrics
@@ -36,10 +39,11 @@ class MemoryWatch:
         configure_logging(settings.log_level)
         self._gauge = PressureGauge(settings.pressure)
         self._domains: dict[str, _Known] = {}
+        self._changed = asyncio.Event()
 
-    async def report(self, readings: tuple[DomainReading, ...]) -> PressureSnapshot:
-        """Take one replica's readings; the levels of all domains."""
-        now = clock.now()
+    async def report(self, readings: tuple[DomainReading, ...]) -> None:
+        """Take one replica's readings."""
+        now, before = clock.now(), self._gauge.levels
         for reading in readings:
             self._domains[reading.domain] = _Known(reading, now)
             if crossing := self._gauge.update(reading):
@@ -48,11 +52,19 @@ class MemoryWatch:
         for domain in [d for d, known in self._domains.items() if _is_stale(known, now)]:
             del self._domains[domain]
             self._gauge.forget(domain)
-        return self.snapshot()
+        if self._gauge.levels != before:
+            self._changed.set()
+            self._changed = asyncio.Event()
 
-    def snapshot(self) -> PressureSnapshot:
-        """The levels as last heard."""
-        return PressureSnapshot(dict(self._gauge.levels))
+    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
+        """The levels of all domains: once they differ from ``known``, at last after ``wait_s``.
+
+        So a crossing is told at once, and silence costs a call every ``wait_s`` seconds.
+        """
+        if self._gauge.levels == known:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+        return PressureSnapshot(self._gauge.levels)
 
 
 def log_crossing(crossing: Crossing) -> None:

@@ -10,10 +10,18 @@ import asyncio
 import dataclasses
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from serve_app import clock
-from serve_app.facts import HeartbeatAnswer, PressureSnapshot, ReplicaReport, TaskKind, TaskRecord
+from serve_app.facts import (
+    HeartbeatAnswer,
+    Level,
+    PressureSnapshot,
+    ReplicaReport,
+    TaskKind,
+    TaskRecord,
+)
 from serve_app.policy.pool_views import PoolView, pool_views
 from serve_app.policy.registry_orders import OrderStatus
 from serve_app.policy.registry_state import Memo, RegistryState
@@ -24,16 +32,18 @@ from serve_app.telemetry.logs import configure_logging
 log = logging.getLogger("ocr_serve.registry")
 
 TICK_S = 0.5
-# The memory watch is asked this long; then the last levels stand.
-LEVELS_TIMEOUT_S = 2.0
+# The memory watch answers when a level changes, at last after the first; if it has not after both,
+# the last levels stand.
+LEVELS_WAIT_S = 2.0
+LEVELS_TIMEOUT_S = 4.0
 ORDER_POLL_S = 0.05
 
 
 class Watch(Protocol):
     """Where the levels come from: the memory watch's handle."""
 
-    async def snapshot(self) -> PressureSnapshot:
-        """The levels of all domains."""
+    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
+        """See ``MemoryWatch.levels``."""
         ...
 
 
@@ -43,13 +53,15 @@ class ModelRegistry:
     def __init__(self, settings: AppSettings, watch: Watch | None = None) -> None:
         configure_logging(settings.log_level)
         pressure = settings.pressure
-        self._watch = watch
         self._state = RegistryState(
             {name: model.idle_timeout_s for name, model in settings.models.items()},
             target_fraction=pressure.critical - pressure.hysteresis,
         )
         self._snapshot = PressureSnapshot()
-        self._ticking = asyncio.get_running_loop().create_task(self._tick_forever())
+        loop = asyncio.get_running_loop()
+        self._loops = [loop.create_task(self._tick_forever())]
+        if watch is not None:
+            self._loops.append(loop.create_task(self._follow_levels(watch)))
 
     async def report(self, report: ReplicaReport, memo: Memo) -> HeartbeatAnswer:
         """A replica's heartbeat."""
@@ -100,9 +112,10 @@ class ModelRegistry:
         return await self._outcome(order)
 
     async def close(self) -> None:
-        """Stop ticking."""
-        self._ticking.cancel()
-        await asyncio.gather(self._ticking, return_exceptions=True)
+        """Stop ticking and asking."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
 
     async def _outcome(self, order: str) -> OrderStatus:
         while True:
@@ -116,18 +129,18 @@ class ModelRegistry:
         while True:
             for replica in self._state.tick(clock.now()):
                 log.warning("replica forgotten after missed heartbeats", extra={"replica": replica})
-            await self._ask_for_levels()
             await asyncio.sleep(TICK_S)
 
-    async def _ask_for_levels(self) -> None:
-        if self._watch is None:
-            return
-        try:
-            self._snapshot = await asyncio.wait_for(self._watch.snapshot(), LEVELS_TIMEOUT_S)
-        except Exception as error:
-            # It is being replaced; replicas act on what they read themselves meanwhile.
-            log.warning("memory watch does not answer", extra={"error": type(error).__name__})
-        self._state.set_levels(self._snapshot.levels)
+    async def _follow_levels(self, watch: Watch) -> None:
+        while True:
+            asked = watch.levels(self._snapshot.levels, LEVELS_WAIT_S)
+            try:
+                self._snapshot = await asyncio.wait_for(asked, LEVELS_TIMEOUT_S)
+            except Exception as error:
+                # It is being replaced; replicas act on what they read themselves meanwhile.
+                log.warning("memory watch does not answer", extra={"error": type(error).__name__})
+                await asyncio.sleep(TICK_S)
+            self._state.set_levels(self._snapshot.levels)
 
 
 class WatchHandle:
@@ -136,7 +149,7 @@ class WatchHandle:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    async def snapshot(self) -> PressureSnapshot:
+    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
         """Ask it."""
-        snapshot: PressureSnapshot = await self._handle.snapshot.remote()
+        snapshot: PressureSnapshot = await self._handle.levels.remote(dict(known), wait_s)
         return snapshot

@@ -90,7 +90,7 @@ class OCRService:
             budget_bytes=self._budget_bytes,
             budget_key=f"pools.{pool}." + ("memory_bytes" if self._is_cpu else "num_gpus"),
             queue_timeout_s=self._pool.queue_timeout_s,
-            on_crossing=self._changed,  # the gateway turns pages away until it has heard
+            on_crossing=self._crossed,  # the gateway turns pages away until it has heard
         )
         load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
         self._models = {name: self._new_manager(name, load_gate) for name in settings.models}
@@ -331,6 +331,11 @@ class OCRService:
         self._guard.notify()
         if self._heartbeat is not None:
             self._heartbeat.changed()
+
+    def _crossed(self) -> None:
+        self._guard.notify()
+        if self._heartbeat is not None:
+            self._heartbeat.crossed()
 
 
 def _budget_bytes(pool: PoolSettings, critical: float, probe: MemoryProbe) -> int:

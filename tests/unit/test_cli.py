@@ -149,7 +149,7 @@ def test_run_refuses_a_port_in_use(
     text, changed = re.subn(r"(?m)^  port: \d+$", f"  port: {taken_port}", LOCAL.read_text())
     assert changed == 1
     file.write_text(text)
-    code = launch.run(file, ready_timeout_s=1, environ={"HOME": str(tmp_path)})
+    code = launch.run(file, ready_timeout_s=1, dashboard=False, environ={"HOME": str(tmp_path)})
     assert code == 1
     assert f"port {taken_port} of 127.0.0.1 is in use" in capsys.readouterr().err
 
@@ -160,7 +160,7 @@ def test_run_refuses_a_bad_config_and_has_set_the_environment_by_then(
     file = tmp_path / "config.yaml"
     file.write_text("applications: []\n")
     environ = {"HOME": str(tmp_path)}
-    assert launch.run(file, ready_timeout_s=1, environ=environ) == 1
+    assert launch.run(file, ready_timeout_s=1, dashboard=False, environ=environ) == 1
     assert capsys.readouterr().err == f"ocr-serve: {file}: applications: there is none\n"
     # Ray reads its variables when it is imported, and the check imports it.
     assert environ["RAY_AUTH_MODE"] == "token"
