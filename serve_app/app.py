@@ -70,11 +70,15 @@ def build(args: dict[str, Any]) -> Application:
     Raises:
         ConfigError: the args have unknown keys or wrong values; all of them are named.
     """
-    settings = check_args(args)
+    return application(check_args(args))
+
+
+def application(settings: AppSettings, pool_replica: type[OCRService] = PoolReplica) -> Application:
+    """The deployments and who knows whom; tests give a replica with fake engines."""
     watch = serve.deployment(MemoryWatch).options(name=WATCH, **SINGLETON).bind(settings)
     registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
     pools = {
-        name: _pool(name, pool, settings).bind(name, settings, registry, watch)
+        name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry, watch)
         for name, pool in settings.pools.items()
     }
     gateway = serve.deployment(serve.ingress()(Gateway)).options(
@@ -87,10 +91,12 @@ def build(args: dict[str, Any]) -> Application:
     return gateway.bind(settings, pools, registry)
 
 
-def _pool(name: str, pool: PoolSettings, settings: AppSettings) -> Any:
+def _pool(
+    name: str, pool: PoolSettings, settings: AppSettings, pool_replica: type[OCRService]
+) -> Any:
     spill_pages = min(pool.spill_pages, pool.max_queued_pages)  # before a replica refuses
     weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
-    return serve.deployment(PoolReplica).options(
+    return serve.deployment(pool_replica).options(
         name=pool_deployment_name(name),
         num_replicas=pool.num_replicas,
         ray_actor_options={

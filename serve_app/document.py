@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serve_app.errors import OcrServeError
 from serve_app.facts import Priority, TaskRecord
 
 FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
+OnPageError = Literal["fail", "partial"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class PredictOptions:
         markdown_images: also return the pictures that the markdown refers to.
         output_formats: extra formats per page, e.g. ``("docx",)``.
         priority: batch work waits under memory pressure.
+        on_page_error: whether a page that fails ends the request, or is answered as failed among
+            the others.
     """
 
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -77,6 +81,7 @@ class PredictOptions:
     markdown_images: bool = True
     output_formats: tuple[str, ...] = ()
     priority: Priority = "interactive"
+    on_page_error: OnPageError = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +129,16 @@ class PageResult:
     exports: Mapping[str, bytes] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     record: TaskRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPage:
+    """A page without a result, in a document whose other pages are answered.
+
+    Attributes:
+        index: the page's place in the file, from 0.
+        error: why.
+    """
+
+    index: int
+    error: OcrServeError

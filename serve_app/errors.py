@@ -10,6 +10,7 @@
     │   ├── UrlRefused               422 url_refused           not one that is fetched for strangers
     │   ├── UrlFetchFailed           422 url_fetch_failed      no file came from there
     │   ├── UnknownModel             422 unknown_model
+    │   ├── PageQuarantined          422 page_quarantined      it has ended two engines lately
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
     │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
@@ -19,15 +20,17 @@
     ├── RequestTooLarge              413 request_too_large     bytes of the request
     ├── PageTooLargeForBudget        413 page_too_large_for_budget   could never fit, whatever waits
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
-    │   ├── QueueFull                503 queue_full
-    │   ├── MemoryPressure           503 memory_pressure       no room now, by level or by budget
-    │   │   └── FallBackAdvised      503 fall_back_advised     to the gateway: ask another pool
+    │   ├── _Later                                             when is measured
+    │   │   ├── QueueFull            503 queue_full
+    │   │   └── MemoryPressure       503 memory_pressure       no room now, by level or by budget
+    │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   └── WeightsError         503 weights_unavailable
     │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
     ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
     └── PageFailed                   500 page_failed           no result from the engine
         ├── EngineCrashed            500 engine_crashed        the process ended under the page
+        │   └── EngineKilled         503 engine_killed         by a signal from outside
         ├── EngineHung               504 engine_hung           no answer within the page's deadline
         ├── EngineOutOfMemory        503 engine_out_of_memory
         └── EngineProtocolError      500 engine_protocol_error garbage on the channel
@@ -100,6 +103,12 @@ class UnknownModel(InvalidRequest):
     """The model is not declared in the configuration. Args: message."""
 
     code = "unknown_model"
+
+
+class PageQuarantined(InvalidRequest):
+    """The page has ended two engines lately, and is not tried again for a while."""
+
+    code = "page_quarantined"
 
 
 class LimitExceeded(InvalidRequest):
@@ -197,16 +206,8 @@ class CapacityError(OcrServeError):
     retry_after_s = 1.0
 
 
-class QueueFull(CapacityError):
-    """The pool's bounded queue is full."""
-
-    code = "queue_full"
-
-
-class MemoryPressure(CapacityError):
-    """There is no memory for this page now. Args: message, seconds after which to try again."""
-
-    code = "memory_pressure"
+class _Later(CapacityError):
+    """Args: message, seconds after which to try again."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message, retry_after_s)
@@ -214,6 +215,18 @@ class MemoryPressure(CapacityError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class QueueFull(_Later):
+    """The pool's bounded queue is full."""
+
+    code = "queue_full"
+
+
+class MemoryPressure(_Later):
+    """There is no memory for this page now."""
+
+    code = "memory_pressure"
 
 
 class FallBackAdvised(MemoryPressure):
@@ -258,6 +271,14 @@ class EngineCrashed(PageFailed):
     """The engine process ended while it held the page."""
 
     code = "engine_crashed"
+
+
+class EngineKilled(EngineCrashed):
+    """The engine was ended from outside: by an operator, or the kernel for want of memory."""
+
+    code = "engine_killed"
+    status = 503
+    retry_after_s = 1.0
 
 
 class EngineHung(PageFailed):

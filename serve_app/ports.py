@@ -6,7 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from serve_app.document import DocumentInfo, PageResult, PredictOptions, RequestIds
+from serve_app.document import (
+    DocumentInfo,
+    FailedPage,
+    PageResult,
+    PredictOptions,
+    RequestIds,
+)
 from serve_app.facts import TaskKind
 
 
@@ -62,12 +68,13 @@ class DocumentService(Protocol):
         *,
         request: RequestIds,
         deadline_s: float,
-    ) -> AsyncIterator[PageResult]:
+    ) -> AsyncIterator[PageResult | FailedPage]:
         """Yield the results of ``pages`` (indexes from 0) in that order.
 
         At most a bounded window of pages is in flight or waiting to be yielded. Closing the
         iterator early cancels what has not run. ``deadline_s`` counts from the call and covers
-        queue, load and run of all the pages.
+        queue, load and run of all the pages. What concerns one page only is raised, or yielded as
+        a ``FailedPage`` if the options ask for that.
         """
         ...
 

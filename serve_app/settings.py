@@ -199,6 +199,24 @@ class RecycleSettings(Strict):
     max_pages: PositiveInt = Field(5000, description="Pages served.")
 
 
+class CancelSettings(Strict):
+    """What becomes of a page that runs when its caller has left; one that waits is dropped."""
+
+    running: Literal["finish", "kill"] = Field(
+        "finish",
+        description="finish: it runs to its end. kill: its engine is ended, so that the next page "
+        "waits for a load instead.",
+    )
+    grace_s: float = Field(2.0, ge=0, description="For kill: time to come to its end by itself.")
+
+
+class QuarantineSettings(Strict):
+    """Pages that ended two engines are refused for a while, per gateway."""
+
+    max_pages: PositiveInt = Field(1024, description="Beyond them the oldest is forgotten.")
+    expire_s: PositiveFloat = Field(3600.0, description="After this long it is tried again.")
+
+
 class GatewaySettings(Strict):
     """The HTTP edge."""
 
@@ -299,6 +317,8 @@ class AppSettings(Strict):
     paddlex: PaddlexSettings = PaddlexSettings()
     pressure: PressureSettings = PressureSettings()
     recycle: RecycleSettings = RecycleSettings()
+    cancel: CancelSettings = CancelSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from serve_app.document import (
     DocumentInfo,
+    FailedPage,
     Markdown,
     PageInfo,
     PageResult,
@@ -19,6 +20,7 @@ from serve_app.document import (
     RequestIds,
 )
 from serve_app.documents.inspect import inspect
+from serve_app.errors import OcrServeError
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
 
@@ -80,11 +82,12 @@ class FakeDocumentService:
 
     Attributes:
         page: makes the result of a page.
-        errors: raised instead of a result, by page index.
+        errors: raised instead of a result, by page index; or yielded, if the options ask for it.
         inspect_error: raised by ``inspect``.
         blocked: set it up as an event to hold every page back until it is set.
         ready: answer of ``readiness``.
         calls: every call of ``predict_pages`` that was begun.
+        keep_calls: whether to keep them, with their files.
         begun: set with the first of them.
         yielded: page indexes handed out.
         ended: iterators that were run to their end, failed or were closed.
@@ -100,6 +103,7 @@ class FakeDocumentService:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     yielded: list[int] = field(default_factory=list)
     ended: int = 0
+    keep_calls: bool = True
 
     async def inspect(self, data: bytes) -> DocumentInfo:
         """The real headers of ``data``, under the real limits."""
@@ -117,16 +121,21 @@ class FakeDocumentService:
         *,
         request: RequestIds,
         deadline_s: float,
-    ) -> AsyncIterator[PageResult]:
+    ) -> AsyncIterator[PageResult | FailedPage]:
         """Canned pages, in order; what was not asked for is left out as an engine would."""
-        self.calls.append(PredictCall(data, tuple(pages), model, options, deadline_s))
+        if self.keep_calls:
+            self.calls.append(PredictCall(data, tuple(pages), model, options, deadline_s))
         self.begun.set()
         try:
             for index in pages:
                 if self.blocked is not None:
                     await self.blocked.wait()
                 if index in self.errors:
-                    raise self.errors[index]
+                    error = self.errors[index]
+                    if options.on_page_error == "fail" or not isinstance(error, OcrServeError):
+                        raise error
+                    yield FailedPage(index, error)
+                    continue
                 self.yielded.append(index)
                 yield _as_asked(self.page(info.pages[index]), options)
         finally:

@@ -1,7 +1,8 @@
 """A fake pipeline for the engine host: it computes nothing and fails on command.
 
-Its file is JSON that says what to do, e.g. ``{"crash": 9}``; see ``FakeHandler.handle``. Behind
-the same process, channel and deadlines as the real one. Never configured outside tests.
+Its file is JSON that says what to do, e.g. ``{"crash": 9}``, or a document with that behind it
+(``faulty``); see ``FakeHandler.handle``. Behind the same process, channel and deadlines as the real
+one. Never configured outside tests.
 """
 
 from __future__ import annotations
@@ -19,6 +20,14 @@ from serve_app.errors import InvalidFile
 FACTORY = "serve_app.testing_engine:build"
 
 
+_MARK = b"\n#fault "
+
+
+def faulty(document: bytes, **command: Any) -> bytes:
+    """A document that is read as before, and tells the fake pipeline what to do."""
+    return document + _MARK + json.dumps(command).encode()
+
+
 def build(spec: dict[str, Any]) -> FakeHandler:
     """``spec["load"]``: what to do while loading, as for a page."""
     _act(spec.get("load", {}))
@@ -33,15 +42,17 @@ class FakeHandler:
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes, big_bytes,
-        garbage (an answer that is no page result)."""
-        command = json.loads(data)
+        garbage (an answer that is no page result); only_page: for that index alone."""
+        command, index = json.loads(data.rpartition(_MARK)[2]), job.get("index", 0)
+        if command.get("only_page", index) != index:
+            command = {}
         self._eaten.append(bytearray(os.urandom(1) * command.get("eat_bytes", 0)))
         _act(command)
         if command.get("garbage"):
             return [b"\xff\xff\xff\xff garbage"]
         text = (str(os.getpid()), *job.get("options", {}).get("predict", {}))
         images = {"big": bytes(command["big_bytes"])} if "big_bytes" in command else {}
-        return encode_result(PageResult(job.get("index", 0), 10, 20, b"{}", text, images=images))
+        return encode_result(PageResult(index, 10, 20, b"{}", text, images=images))
 
 
 def _act(command: dict[str, Any]) -> None:

@@ -186,6 +186,11 @@ class MemoryGuard:
         self.budget.gone(engine_name(model, engine))
         self.notify()
 
+    def unload_idle(self) -> None:
+        """Begin to stop every idle engine: one ran out of memory."""
+        for manager in self._managers.values():
+            self._unload_idle(manager)
+
     async def close(self) -> None:
         """Let go of the devices."""
         for task in self._tasks:
@@ -311,12 +316,15 @@ class MemoryGuard:
         log.info("acting on memory level", extra={**facts, "actions": sorted(actions)})
         for manager in self._managers.values():
             if "unload_idle" in actions:
-                for number in manager.idle_engines():
-                    self._run(asyncio.create_task(manager.evict(number)))
+                self._unload_idle(manager)
             elif "evict_idle" in actions and manager.autonomous and not manager.pinned:
                 self._run(asyncio.create_task(manager.unload("critical")))
             elif "trim" in actions:
                 self._run(asyncio.create_task(manager.trim()))
+
+    def _unload_idle(self, manager: ModelManager) -> None:
+        for number in manager.idle_engines():
+            self._run(asyncio.create_task(manager.evict(number)))
 
     def _run(self, task: asyncio.Task[object]) -> None:
         self._tasks.add(task)

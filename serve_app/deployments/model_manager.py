@@ -73,6 +73,7 @@ class ModelManager:
             max_engines=settings.max_concurrent_predictions, grow_after_s=settings.grow_after_s
         )
         self._engines: dict[int, EngineProcess] = {}
+        self._loaded_at: dict[int, float] = {}
         self._granted: dict[str, asyncio.Future[Granted]] = {}
         self._failure_type: type[OcrServeError] = EngineUnavailable
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -97,7 +98,6 @@ class ModelManager:
         if self._closing:
             raise ReplicaUnavailable("this worker is stopping")
         lease_id, asked = uuid.uuid4().hex, clock.now()
-        cold = not self._engines
         granted: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         self._granted[lease_id] = granted
         retire = None
@@ -107,11 +107,14 @@ class ModelManager:
             if not granted.done():
                 raise DeadlineExceeded(f"no free engine of {self.name} within {timeout_s:.1f} s")
             number, engine = granted.result()
+            # Also if it waited for the end of the engine before, or for a further one.
+            cold = self._loaded_at.get(number, asked) > asked
             lease = EngineLease(number, engine, cold=cold, load_s=clock.now() - asked)
             try:
                 yield lease
             finally:
-                retire = lease.retire
+                # One that was killed under the page is not gone yet, but no use to the next.
+                retire = lease.retire or ("killed" if engine.killed else None)
         finally:
             del self._granted[lease_id]
             self._bury_the_dead()
@@ -284,7 +287,7 @@ class ModelManager:
             self._load_failed(number, EngineUnavailable, type(error).__name__)
             return
         self.loads += 1
-        self._engines[number] = engine
+        self._engines[number], self._loaded_at[number] = engine, clock.now()
         self._on_loaded(engine.memory_bytes())
         facts = {"model": self.name, "pid": engine.pid, "load_s": clock.now() - started}
         log.info("model loaded", extra={**facts, "memory_bytes": engine.memory_bytes()})
@@ -306,7 +309,7 @@ class ModelManager:
         for number, engine in list(self._engines.items()):
             if engine.alive or self._lifecycle.engine_state(number) != "READY":
                 continue
-            del self._engines[number]
+            del self._engines[number], self._loaded_at[number]
             self._on_gone(number)
             returncode = engine.exited.result()
             extra = {"model": self.name, "pid": engine.pid, "returncode": returncode}
@@ -318,7 +321,7 @@ class ModelManager:
         held = await self._memory_of(engine.pid)
         await engine.stop()
         freed = await wait_for_memory(held, lambda: self._memory_of(engine.pid))
-        del self._engines[number], self._stops[number]
+        del self._engines[number], self._loaded_at[number], self._stops[number]
         self._on_gone(number)
         unload_s = clock.now() - started
         result = UnloadResult(self.name, engine.pid, reason, held, freed, unload_s)

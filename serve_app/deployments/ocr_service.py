@@ -1,4 +1,4 @@
-"""OCRService: one share of one device. Takes pages, keeps engines, retries a crash once.
+"""OCRService: one share of one device. Takes pages, keeps engines, retries an engine's fault once.
 
 A plain class; ``app.py`` turns it into a Serve deployment. The way of a page through it:
 
@@ -44,6 +44,7 @@ from serve_app.errors import (
 )
 from serve_app.facts import Outcome
 from serve_app.outcome import SUCCESS, outcome_of
+from serve_app.policy.admission import retry_after_s
 from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.settings import AppSettings, PoolSettings
 from serve_app.task_ledger import TaskLedger
@@ -54,6 +55,8 @@ from serve_app.temp_folders import sweep
 log = logging.getLogger("ocr_serve.pages")
 
 PAGE_ATTEMPTS = 2
+# The engine is gone or is about to be; another one may well predict the page.
+ENGINE_FAULTS = (EngineCrashed, EngineHung, EngineProtocolError, EngineOutOfMemory)
 
 
 class OCRService:
@@ -147,7 +150,11 @@ class OCRService:
         if job.model not in self._models:
             raise UnknownModel(f"no model {job.model!r}; declared: {', '.join(self._models)}")
         if len(self._pages) >= self._pool.max_queued_pages:
-            raise QueueFull(f"{len(self._pages)} pages in this worker (pools.*.max_queued_pages)")
+            here = len(self._pages)
+            raise QueueFull(
+                f"{here} pages in this worker (pools.*.max_queued_pages)",
+                float(retry_after_s(here, self._guard.drain_rate)),
+            )
         cost = PageCost(clock.now())
         page = asyncio.create_task(self._recorded(file, job, cost, cost.came + deadline_s))
         self._pages.add(page)
@@ -155,12 +162,19 @@ class OCRService:
         try:
             return await asyncio.shield(page)
         except asyncio.CancelledError:
-            # The caller left. A page that waits is dropped; one that runs is not taken back,
-            # since its engine would have to be killed for it.
+            # The caller left. A page that waits is dropped. To take back one that runs, its engine
+            # has to be ended: that is for the configuration to say.
             if not cost.started:
                 page.cancel()
+            elif self._settings.cancel.running == "kill":
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._settings.cancel.grace_s, page.cancel)
             page.add_done_callback(_forget_outcome)
             raise
+        finally:
+            # A task holds its exception, whose traceback holds this frame: a circle, in which the
+            # file would stay pinned until the garbage collector comes by.
+            del page
 
     async def models(self) -> dict[str, Any]:
         """State of every model in this replica."""
@@ -243,11 +257,13 @@ class OCRService:
                 resident = lease.engine.memory_bytes()
                 try:
                     prediction = await self._run(lease, file, job, deadline)
-                except EngineCrashed as error:
+                except ENGINE_FAULTS as error:
                     facts = {"attempt": attempt, "error": str(error), **_names(job, lease)}
-                    log.warning("engine crashed under a page", extra=facts)
+                    log.warning("engine failed under a page", extra={**facts, "code": error.code})
                     if attempt == PAGE_ATTEMPTS:
                         raise
+                    if isinstance(error, EngineOutOfMemory):
+                        self._guard.unload_idle()
                     continue
                 cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
                 self._estimators.observe(job.model, job.pixels, cost.peak_bytes, resident)

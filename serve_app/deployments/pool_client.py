@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import logging
 import time
 from collections import deque
@@ -21,18 +22,32 @@ from ray.serve.handle import DeploymentHandle
 from serve_app import clock
 from serve_app.deployments.page_job import PageJob
 from serve_app.deployments.pool_choice import PoolChoice
-from serve_app.document import DocumentInfo, PageResult, PredictOptions, RequestIds
+from serve_app.document import (
+    DocumentInfo,
+    FailedPage,
+    PageResult,
+    PredictOptions,
+    RequestIds,
+)
 from serve_app.documents.reader import DocumentReader
 from serve_app.errors import (
     DeadlineExceeded,
+    EngineCrashed,
+    EngineHung,
+    EngineKilled,
+    EngineProtocolError,
     FallBackAdvised,
+    InvalidRequest,
     MemoryPressure,
     OcrServeError,
     PageFailed,
+    PageQuarantined,
+    PageTooLargeForBudget,
     QueueFull,
     ReplicaUnavailable,
     UnknownModel,
 )
+from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
@@ -43,6 +58,10 @@ log = logging.getLogger("ocr_serve.gateway")
 ANSWER_GRACE_S = 2.0
 STATUS_TIMEOUT_S = 5.0
 PAGE_ATTEMPTS = 2
+# What concerns one page, while the others of its document may well be answered.
+PAGE_ERRORS = (PageFailed, InvalidRequest, PageTooLargeForBudget)
+# A worker gives these after the page has ended two engines.
+ENDED_ENGINES = (EngineCrashed, EngineHung, EngineProtocolError)
 _STATE_ORDER = ("READY", "LOADING", "UNLOADING", "FAILED", "UNLOADED")
 
 
@@ -59,6 +78,7 @@ class PoolClient:
         self._settings, self._pools, self._registry = settings, pools, registry
         self._ledger = ledger
         self._choice = PoolChoice(settings.pools, registry)
+        self._quarantine = Quarantine(**settings.quarantine.model_dump())
         self._refreshing: asyncio.Task[None] | None = None
         self._reader = DocumentReader(
             settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
@@ -78,21 +98,23 @@ class PoolClient:
         *,
         request: RequestIds,
         deadline_s: float,
-    ) -> AsyncIterator[PageResult]:
+    ) -> AsyncIterator[PageResult | FailedPage]:
         """See ``ports.DocumentService``."""
         if model not in self._settings.models:
             declared = ", ".join(self._settings.models)
             raise UnknownModel(f"no model {model!r}; declared: {declared}")
         self._start_refreshing()
         deadline = clock.now() + deadline_s
-        window: deque[asyncio.Task[PageResult]] = deque()
+        window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
+        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
         async with self._ledger.holding(request.task, "object_ref", _stored(data)) as file:
             try:
                 for index in pages:
                     if len(window) == self._settings.gateway.window_pages:
                         yield await window.popleft()
                     job = _job(model, info, index, options, request)
-                    window.append(asyncio.create_task(self._predict_page(file, job, deadline)))
+                    page = self._page(file, sha256, job, deadline)
+                    window.append(asyncio.create_task(page))
                 while window:
                     yield await window.popleft()
             finally:
@@ -136,6 +158,28 @@ class PoolClient:
         if self._refreshing is None:
             refresh = self._choice.refresh_forever()
             self._refreshing = asyncio.get_running_loop().create_task(refresh)
+
+    async def _page(
+        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
+    ) -> PageResult | FailedPage:
+        """One page, unless it is in quarantine; with ``partial`` its own failure is a value."""
+        key = PageKey(sha256, job.index, job.model)
+        try:
+            if cause := self._quarantine.cause(key, clock.now()):
+                raise _quarantined(job, cause)
+            try:
+                return await self._predict_page(file, job, deadline)
+            except EngineKilled:
+                raise  # not the page's fault
+            except ENDED_ENGINES as error:
+                self._quarantine.add(key, str(error), clock.now())
+                facts = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
+                log.warning("page quarantined", extra={**facts, "error": error.code})
+                raise _quarantined(job, str(error)) from None
+        except PAGE_ERRORS as error:
+            if job.options.on_page_error == "fail":
+                raise
+            return FailedPage(job.index, error)
 
     async def _predict_page(
         self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
@@ -206,6 +250,10 @@ def _job(
         priority=options.priority,
         owner=request.task,
     )
+
+
+def _quarantined(job: PageJob, cause: str) -> PageQuarantined:
+    return PageQuarantined(f"page {job.index + 1} has ended two engines ({cause})")
 
 
 async def _result(response: Any) -> PageResult:

@@ -62,6 +62,7 @@ class ChildProcess:
         self._sock: socket.socket | None = None
         self._pidfd: int | None = None
         self._log_task: asyncio.Task[None] | None = None
+        self.killed = False
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -126,6 +127,7 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the process at once; ``exited`` is set when the kernel says so."""
+        self.killed = True
         if self._popen is None:
             if not self.exited.done():
                 self.exited.set_result(-signal.SIGKILL)

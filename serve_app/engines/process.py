@@ -5,6 +5,7 @@ Maps what can go wrong with a child onto the typed errors of ``errors.py`` and m
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +25,15 @@ from serve_app.engines.codec import decode_result
 from serve_app.errors import (
     EngineCrashed,
     EngineHung,
+    EngineKilled,
     EngineOutOfMemory,
     EngineProtocolError,
     EngineUnavailable,
     PageFailed,
 )
 
+# What nobody sends itself: then the page is not to blame.
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 PADDLE_FACTORY = "serve_app.engines.paddle:build"
 
 
@@ -94,21 +98,22 @@ class EngineProcess:
         Raises:
             InvalidFile, LimitExceeded: the page cannot be rendered (the engine lives on).
             PageFailed, EngineOutOfMemory: the pipeline raised (the engine lives on).
-            EngineCrashed, EngineHung, EngineProtocolError: the engine is gone.
+            EngineCrashed, EngineKilled, EngineHung, EngineProtocolError: the engine is gone.
         """
         process_memory.reset_peak(self.pid)
         started = time.monotonic()
         try:
             payload = await self._child.run(job, [data], timeout_s=timeout_s)
         except ChildCrashed as error:
-            raise EngineCrashed(f"the engine ended under the page: {error.args[0]}") from None
+            kind = EngineKilled if error.args[1] in FROM_OUTSIDE else EngineCrashed
+            raise kind(f"the engine ended under the page: {error.args[0]}") from None
         except ChildHung as error:
             raise EngineHung(str(error.args[0])) from None
         except ChildGarbage as error:
             raise EngineProtocolError(str(error.args[0])) from None
         except JobFailed as error:
-            kind = EngineOutOfMemory if error.args[0] == "memory" else PageFailed
-            raise kind(str(error.args[1])) from None
+            failed = EngineOutOfMemory if error.args[0] == "memory" else PageFailed
+            raise failed(str(error.args[1])) from None
         run_s = time.monotonic() - started
         memory = process_memory.read(self.pid)
         try:
@@ -133,6 +138,11 @@ class EngineProcess:
     async def stop(self, *, grace_s: float = 2.0) -> int:
         """Ask to exit, kill after ``grace_s``; the return code once the process is gone."""
         return await self._child.stop(grace_s=grace_s)
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended from here, and is no use any more."""
+        return self._child.killed
 
     def kill(self) -> None:
         """End it at once."""

@@ -12,7 +12,8 @@ time. Callers acquire a lease and give it back; between, they wait in order.
 What happens on a stimulus, in this order (``_plan``):
   1. a free READY engine goes to the longest waiter, the most recently used engine first
      (so that surplus copies grow idle);
-  2. no engine is READY or LOADING: wait for an UNLOADING one to be gone, then start one;
+  2. no engine is READY or LOADING: wait for an UNLOADING one to be gone and for the end of a
+     back-off, then start one;
   3. all are busy and the longest waiter has waited ``grow_after_s`` since a copy last became
      ready: start one more, if there may be one;
   4. otherwise ask to be woken when 3 would become true.
@@ -87,15 +88,20 @@ class ModelLifecycle:
         grow_after_s: float,
         backoff_s: float = 1.0,
         max_backoff_s: float = 60.0,
+        max_restart_backoff_s: float = 5.0,
     ) -> None:
         self._max_engines, self._grow_after_s = max_engines, grow_after_s
         self._first_backoff_s, self._max_backoff_s = backoff_s, max_backoff_s
+        # Shorter: the next page may well be a harmless one.
+        self._max_restart_backoff_s = max_restart_backoff_s
         self._engines: dict[int, _Engine] = {}
         self._waiters: OrderedDict[str, float] = OrderedDict()
         self._leases: dict[str, int] = {}
         self._next_engine = 0
         self._last_ready = 0.0
         self._failures = 0
+        #: Engines that ended by themselves since one gave a lease back.
+        self._deaths = 0
         self._retry_at = 0.0
         self.failure: str | None = None
         #: Grows with every acquire: an order to unload that was given for an older one is stale.
@@ -162,6 +168,8 @@ class ModelLifecycle:
         engine = self._engines.get(number) if number is not None else None
         if engine is not None and number is not None:
             engine.lease, engine.free_since = None, now
+            if not retire:
+                self._deaths = 0
             if retire and engine.state == "READY":
                 engine.state = "UNLOADING"
                 actions.append(StopEngine(number, retire))
@@ -179,8 +187,7 @@ class ModelLifecycle:
         """The engine did not load. Without another one, all waiters fail with this cause."""
         del self._engines[number]
         self._failures += 1
-        backoff = min(self._first_backoff_s * 2 ** (self._failures - 1), self._max_backoff_s)
-        self._retry_at = now + backoff
+        self._back_off(self._failures, self._max_backoff_s, now)
         if any(engine.state == "READY" for engine in self._engines.values()):
             return self._plan(now)
         self.failure = reason
@@ -189,10 +196,17 @@ class ModelLifecycle:
         return refused
 
     def died(self, number: int, now: float) -> list[Action]:
-        """A READY engine's process ended by itself. Its lease holder finds out on its own."""
+        """A READY engine's process ended by itself. Its lease holder finds out on its own.
+
+        The first is replaced at once; if the next ends as well before a lease was given back,
+        a start waits for the back-off, so that no storm of starts follows.
+        """
         engine = self._engines.pop(number, None)
         if engine is not None and engine.lease is not None:
             self._leases.pop(engine.lease, None)
+        self._deaths += 1
+        if self._deaths > 1:
+            self._back_off(self._deaths - 1, self._max_restart_backoff_s, now)
         return self._plan(now)
 
     def stopped(self, number: int, now: float) -> list[Action]:
@@ -257,12 +271,17 @@ class ModelLifecycle:
         states = [engine.state for engine in self._engines.values()]
         if "READY" not in states and "LOADING" not in states:  # 2
             if "UNLOADING" not in states:
-                actions.append(self._start())
+                at = self._retry_at
+                actions.append(self._start() if now >= at else WakeAt(at))
         elif "LOADING" not in states and len(states) < self._max_engines:
             grow_at = max(next(iter(self._waiters.values())), self._last_ready) + self._grow_after_s
             grow_at = max(grow_at, self._retry_at)
             actions.append(self._start() if now >= grow_at else WakeAt(grow_at))  # 3, 4
         return actions
+
+    def _back_off(self, times: int, most_s: float, now: float) -> None:
+        backoff_s = self._first_backoff_s * 2 ** min(times - 1, 32)
+        self._retry_at = now + min(backoff_s, most_s)
 
     def _start(self) -> StartEngine:
         self._next_engine += 1

@@ -22,6 +22,9 @@ from serve_app.errors import (
     DeadlineExceeded,
     EngineCrashed,
     EngineHung,
+    EngineKilled,
+    EngineOutOfMemory,
+    EngineProtocolError,
     EngineUnavailable,
     PageFailed,
     QueueFull,
@@ -35,11 +38,14 @@ pytestmark = pytest.mark.integration
 
 
 @contextlib.asynccontextmanager
-async def service(pool: dict[str, Any] | None = None, **model: Any) -> AsyncIterator[OCRService]:
+async def service(
+    pool: dict[str, Any] | None = None, app: dict[str, Any] | None = None, **model: Any
+) -> AsyncIterator[OCRService]:
     args = {
-        "models": {"ocr": {"pipeline": "OCR", **model}},
+        "models": {"ocr": {"pipeline": "OCR", **model}, "other": {"pipeline": "OCR", **model}},
         "pools": {"cpu": {"device": "cpu", **(pool or {})}},
         "log_level": "ERROR",
+        **(app or {}),
     }
     replica = OCRService("cpu", AppSettings.model_validate(args), factory=FACTORY)
     try:
@@ -49,9 +55,11 @@ async def service(pool: dict[str, Any] | None = None, **model: Any) -> AsyncIter
         assert psutil.Process().children() == []
 
 
-async def page(replica: OCRService, deadline_s: float = 30, **command: Any) -> PageResult:
+async def page(
+    replica: OCRService, deadline_s: float = 30, model: str = "ocr", **command: Any
+) -> PageResult:
     file = np.frombuffer(json.dumps(command).encode(), np.uint8)
-    job = PageJob("ocr", "png", 0, PredictOptions())
+    job = PageJob(model, "png", 0, PredictOptions())
     return await replica.predict_page(file, job, deadline_s)
 
 
@@ -127,6 +135,40 @@ async def test_a_page_that_crashes_two_engines_is_a_typed_error() -> None:
         assert (await status(replica))["references"] == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ({"crash": signal.SIGSEGV}, EngineCrashed),
+        ({"crash": signal.SIGKILL}, EngineKilled),
+        ({"sleep_s": 30}, EngineHung),
+        ({"garbage": True}, EngineProtocolError),
+        ({"memory_error": True}, EngineOutOfMemory),
+    ],
+)
+@pytest.mark.usefixtures("leaks")
+async def test_an_engines_fault_costs_one_retry_on_another_engine_then_a_typed_error(
+    command: dict[str, Any], error: type[PageFailed]
+) -> None:
+    async with service(predict_timeout_s=0.5) as replica:
+        (first,) = (await page(replica)).text
+        with pytest.raises(PageFailed) as raised:
+            await page(replica, **command)
+        assert type(raised.value) is error
+        assert (await status(replica))["loads"] == 2
+        await until_held(replica, NOTHING)
+        (last,) = (await page(replica)).text
+        assert last != first
+        assert not psutil.pid_exists(int(first))
+
+
+async def test_out_of_memory_unloads_what_is_idle_before_the_retry() -> None:
+    async with service() as replica:
+        (idle,) = (await page(replica, model="other")).text
+        with pytest.raises(EngineOutOfMemory):
+            await page(replica, memory_error=True)
+        assert not psutil.pid_exists(int(idle))
+
+
 async def test_a_failed_page_leaves_the_engine_in_place() -> None:
     async with service() as replica:
         (first,) = (await page(replica)).text
@@ -184,6 +226,32 @@ async def test_a_waiting_page_whose_caller_left_never_runs() -> None:
         assert facts["references"] == 0
 
 
+@pytest.mark.usefixtures("leaks")
+async def test_with_kill_a_running_page_ends_a_grace_time_after_its_caller_left() -> None:
+    async with service(app={"cancel": {"running": "kill", "grace_s": 0.2}}) as replica:
+        (first,) = (await page(replica)).text
+        running = asyncio.create_task(page(replica, sleep_s=60))
+        await until_held(replica, (1, TURN_RESERVATION_LEASE))
+        running.cancel()
+        waiting = asyncio.create_task(page(replica))
+        await until_held(replica, (2, TURN_RESERVATION_LEASE))
+        assert psutil.pid_exists(int(first))
+        (second,) = (await waiting).text
+        assert second != first
+        assert not psutil.pid_exists(int(first))
+        await until_held(replica, NOTHING)
+
+
+@pytest.mark.usefixtures("leaks")
+async def test_with_kill_a_page_that_ends_within_the_grace_time_keeps_its_engine() -> None:
+    async with service(app={"cancel": {"running": "kill", "grace_s": 30}}) as replica:
+        (first,) = (await page(replica)).text
+        running = asyncio.create_task(page(replica, sleep_s=0.3))
+        await until_held(replica, (1, TURN_RESERVATION_LEASE))
+        running.cancel()
+        assert (await page(replica)).text == (first,)
+
+
 async def test_a_running_page_whose_caller_left_keeps_its_engine_to_itself() -> None:
     async with service() as replica:
         (first,) = (await page(replica)).text
@@ -215,6 +283,22 @@ async def test_an_idle_engine_is_unloaded_and_the_next_page_loads_again() -> Non
         assert not psutil.pid_exists(int(first))
         assert (await status(replica))["state"] == "UNLOADED"
         assert (await page(replica)).text != (first,)
+
+
+async def test_a_page_that_comes_during_an_unload_is_told_of_the_load_it_waited_for() -> None:
+    async with service() as replica:
+        assert (await page(replica)).record.cold  # type: ignore[union-attr]
+        manager = replica._models["ocr"]
+        unload = asyncio.create_task(manager.unload("operator"))
+        await asyncio.sleep(0)
+        assert manager.state == "UNLOADING"
+        record = (await page(replica)).record
+        await unload
+        assert record is not None
+        assert record.cold
+        assert record.load_s > 0
+        again = (await page(replica)).record
+        assert (again.cold, again.load_s) == (False, 0)  # type: ignore[union-attr]
 
 
 async def test_an_unknown_model_is_a_typed_error() -> None:

@@ -212,6 +212,39 @@ def test_an_engine_that_dies_is_replaced_for_those_who_wait() -> None:
     assert life.loaded(2, 3) == [Grant("b", 2)]
 
 
+def test_a_second_death_in_a_row_makes_the_next_start_wait() -> None:
+    life = ready()
+    life.acquire("a", 1)
+    life.acquire("b", 1)
+    life.died(1, 2)
+    assert life.loaded(2, 3) == [Grant("b", 2)]
+    life.acquire("c", 4)
+    assert life.died(2, 5) == [WakeAt(6)]
+    assert life.acquire("d", 5.5) == [WakeAt(6)]
+    assert life.tick(6) == [StartEngine(3)]
+
+
+def test_deaths_double_the_wait_until_a_page_was_served() -> None:
+    life = model()
+    waits = []
+    for number in range(1, 9):
+        now = number * 1000.0
+        life.acquire(f"a{number}", now)
+        life.loaded(number, now)
+        life.acquire(f"b{number}", now)
+        (next_,) = life.died(number, now)
+        waits.append(next_.at - now if isinstance(next_, WakeAt) else 0)
+        life.tick(now + 100)
+        life.release(f"b{number}", now + 100)
+    assert waits == [0, 1, 2, 4, 5, 5, 5, 5]
+    life.loaded(9, 20_000)
+    life.acquire("served", 20_000)
+    life.release("served", 20_001)
+    life.acquire("c", 20_002)
+    life.acquire("d", 20_002)
+    assert life.died(9, 20_003) == [StartEngine(10)]
+
+
 def test_a_retired_engine_is_stopped_and_replaced() -> None:
     life = ready()
     life.acquire("a", 1)
@@ -257,12 +290,14 @@ class World:
                 case Refuse(lease, _):
                     self.waiting.remove(lease)
                 case WakeAt():
-                    self.woken = True
+                    pass
+        self.woken = any(isinstance(action, WakeAt) for action in actions)
         assert self.life.references == len(self.held) + len(self.waiting) >= 0
 
     def somebody_will_serve(self) -> bool:
         """Whether every waiter will be answered if all that is under way comes to an end."""
-        return not self.waiting or bool(self.loading or self.stopping or self.held)
+        under_way = self.loading or self.stopping or self.held or self.woken
+        return not self.waiting or bool(under_way)
 
 
 @settings(max_examples=300, deadline=None)
