@@ -16,6 +16,7 @@ Not covered: checking or starting a cluster of several nodes (k8s/).
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import os
 import signal
 import socket
@@ -68,6 +69,14 @@ class Endpoint:
         host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def is_free(self) -> bool:
         """Whether the port can be bound now."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -93,11 +102,17 @@ def run(
     environment.apply(environ)
     if problems := check_file(file):
         return _fail(*map(str, problems))
-    endpoint = Endpoint.of(yaml.safe_load(file.read_text(encoding="utf-8")))
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    endpoint = Endpoint.of(config)
     if not joins and not endpoint.is_free():
         return _fail(
             f"port {endpoint.port} of {endpoint.host} is in use: "
             f"stop what listens there, or change http_options.port in {file}"
+        )
+    if not endpoint.is_loopback and not auth_is_required(config):
+        _say(
+            f"warning: {endpoint.host} can be reached from other machines, and no API key is "
+            "asked for (auth.required)"
         )
     return Launch(file, endpoint, ready_timeout_s).serve(joins=joins, dashboard=dashboard)
 
@@ -194,6 +209,12 @@ class Launch:
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def auth_is_required(config: dict[str, Any]) -> bool:
+    """Whether the application of a checked configuration asks for API keys."""
+    args = config["applications"][0].get("args") or {}
+    return bool((args.get("auth") or {}).get("required"))
 
 
 def wait_until_ready(

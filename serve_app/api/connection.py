@@ -53,6 +53,9 @@ async def _race(
         task.cancel()
         watcher.cancel()
         await asyncio.gather(task, watcher, return_exceptions=True)
+        # A task holds its exception, whose traceback holds this frame: a circle, in which the
+        # whole file would stay until the garbage collector comes by.
+        del task, watcher
 
 
 async def _never() -> None:

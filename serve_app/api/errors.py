@@ -135,6 +135,7 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     context = context_of(request)
     error = to_http(exc)
     _log_error(request, context, error, exc)
+    _forget_frames(exc)
     body: dict[str, Any]
     if uses_our_envelope(request.url.path):
         facts = {"code": error.code, "message": error.message, "request_id": context.request_id}
@@ -142,6 +143,22 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     else:
         body = paddlex_envelope(context.log_id, error.status, error.paddlex_message)
     return JSONResponse(body, error.status, dict(error.headers))
+
+
+def _forget_frames(exc: BaseException) -> None:
+    """Let go of the stacks of an exception that is answered, and of those behind it.
+
+    Their frames hold the file, and some of them the exception itself: a circle that would keep the
+    file until the garbage collector comes by.
+    """
+    waiting: list[BaseException | None] = [exc]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            waiting += [one.__cause__, one.__context__]
 
 
 def paddlex_envelope(log_id: str, code: int, message: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from serve_app.api.json_pieces import base64_object, base64_string, dump
 from serve_app.api.pages import Work
-from serve_app.document import DocumentInfo, Markdown, PageResult
+from serve_app.document import DocumentInfo, FailedPage, Markdown, PageResult
 
 INPUT_IMAGE = "input_img"
 
@@ -43,6 +43,10 @@ class PaddlexWriter:
         yield page.pruned_json
         yield from self._rest(page)
         yield b"}"
+
+    def failed(self, page: FailedPage) -> Iterator[bytes]:
+        """PaddleX's lists have one element a page, and no place for one that failed."""
+        raise page.error
 
     def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
         """The answer after its last page."""

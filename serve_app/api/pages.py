@@ -14,11 +14,12 @@ from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
-from serve_app.document import DocumentInfo, PageResult, PredictOptions
+from serve_app.document import DocumentInfo, FailedPage, PageResult, PredictOptions
 from serve_app.errors import PageFailed
 from serve_app.ports import DocumentService
 
 NOTICE_HEADER = "x-ocr-notice"
+FAILED_PAGES_HEADER = "x-ocr-failed-pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Writer(Protocol):
 
     def page(self, page: PageResult) -> Iterable[bytes]:
         """One page; called in a thread."""
+        ...
+
+    def failed(self, page: FailedPage) -> Iterable[bytes]:
+        """A page that has no result, in its place. Raises its error if there is no such place."""
         ...
 
     def tail(self, work: Work, notices: Sequence[str]) -> Iterable[bytes]:
@@ -101,9 +106,13 @@ async def answer(
     context.resources.callback(task.ledger.open(task.ids.task, "spool"))
     context.resources.callback(spool.close)
     await spool.append(lambda: writer.head(work))
-    notices = await _write_pages(service, work, deadline, writer, spool, task)
+    notices, failed = await _write_pages(service, work, deadline, writer, spool, task)
     await spool.append(lambda: writer.tail(work, notices.listed()))
     headers = {**notices.headers(), **task.costs.headers(task.ids, work.model)}
+    if failed:
+        numbers = [page.index + 1 for page in failed]
+        context.facts["failed_pages"] = len(numbers)
+        headers[FAILED_PAGES_HEADER] = ",".join(map(str, numbers))
     return SpoolResponse(spool, writer.media_type, headers)
 
 
@@ -114,14 +123,16 @@ async def _write_pages(
     writer: Writer,
     spool: Spool,
     task: RequestTask,
-) -> Notices:
-    """Append page after page.
+) -> tuple[Notices, list[FailedPage]]:
+    """Append page after page; what was left out, and the pages that failed.
 
     Raises:
+        OcrServeError: of the first page, if not one has a result.
         PageFailed: the service ended early or out of order: an answer with a page missing must
             never look like a whole one.
     """
     notices = Notices()
+    failed: list[FailedPage] = []
     results = service.predict_pages(
         work.data,
         work.info,
@@ -136,9 +147,15 @@ async def _write_pages(
         async for page in pages:
             if page.index != next(expected, None):
                 raise PageFailed(f"page {page.index + 1} came out of turn")
+            if isinstance(page, FailedPage):
+                failed.append(page)
+                await spool.append(partial(writer.failed, page))
+                continue
             notices.add(page)
             task.costs.add(page)
             await spool.append(partial(writer.page, page))
     if (missing := next(expected, None)) is not None:
         raise PageFailed(f"page {missing + 1} did not come back")
-    return notices
+    if failed and len(failed) == len(work.pages):
+        raise failed[0].error
+    return notices, failed

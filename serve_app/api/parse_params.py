@@ -16,7 +16,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
-from serve_app.document import PredictOptions
+from serve_app.document import OnPageError, PredictOptions
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.facts import Priority
@@ -25,7 +25,7 @@ from serve_app.settings import AppSettings
 
 Format = Literal["markdown", "json", "text"]
 
-OWN = ("model", "format", "pages", "images", "orientation", "priority")
+OWN = ("model", "format", "pages", "images", "orientation", "priority", "on_page_error")
 ORIENTATION = "use_doc_orientation_classify"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
 LISTS = frozenset({"markdown_ignore_labels"})
@@ -94,17 +94,24 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
         raise UnknownModel(f"There is no model {model[:64]!r}; declared: {declared}")
     format_ = cast(Format, _choice(given, "format", get_args(Format), "markdown"))
     images = cast(PageImages, _choice(given, "images", get_args(PageImages), "data_uri"))
+    on_page_error = _choice(given, "on_page_error", get_args(OnPageError), "fail")
     options = _options(given, settings.models[model].pipeline)
     return ParseParams(
         model,
         format_,
         given.get("pages"),
         images,
-        _predict_options(options, with_images=images == "data_uri" and format_ != "text"),
+        _predict_options(
+            options,
+            with_images=images == "data_uri" and format_ != "text",
+            on_page_error=cast(OnPageError, on_page_error),
+        ),
     )
 
 
-def _predict_options(options: dict[str, Any], *, with_images: bool) -> PredictOptions:
+def _predict_options(
+    options: dict[str, Any], *, with_images: bool, on_page_error: OnPageError
+) -> PredictOptions:
     prettify = options.pop("prettify_markdown", True)
     numbers = options.pop("show_formula_number", False)
     return PredictOptions(
@@ -112,6 +119,7 @@ def _predict_options(options: dict[str, Any], *, with_images: bool) -> PredictOp
         prettify_markdown=prettify,
         show_formula_number=numbers,
         markdown_images=with_images,
+        on_page_error=on_page_error,
     )
 
 
@@ -167,6 +175,7 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "format": (list(get_args(Format)), "markdown"),
         "images": (list(get_args(PageImages)), "data_uri"),
         "priority": (list(get_args(Priority)), "interactive"),
+        "on_page_error": (list(get_args(OnPageError)), "fail"),
     }
     parameters = [
         _parameter(name, {"type": "string", "enum": values, "default": default})

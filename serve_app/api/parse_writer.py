@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import Markdown, PageResult
+from serve_app.document import FailedPage, Markdown, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
@@ -21,6 +21,11 @@ def page_markdown(page: PageResult, images: PageImages) -> Markdown:
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
+
+
+def _why(page: FailedPage) -> str:
+    """On one line."""
+    return " ".join(f"{page.error.code}: {page.error}".split())
 
 
 class MarkdownWriter:
@@ -39,6 +44,11 @@ class MarkdownWriter:
     def page(self, page: PageResult) -> Iterator[bytes]:
         """The page, with what separates it from the one before."""
         yield _utf8(self._joiner.add(page_markdown(page, self._images)))
+
+    def failed(self, page: FailedPage) -> Iterator[bytes]:
+        """A quotation that says so."""
+        text = f"> **Page {page.index + 1} failed**: {_why(page)}"
+        yield _utf8(self._joiner.add(Markdown(text, {}, is_start=True, is_end=True)))
 
     def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
         """A text file ends with a newline."""
@@ -59,7 +69,14 @@ class TextWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """Line by line, in reading order."""
-        yield _utf8(self._separator + "".join(f"{line}\n" for line in page.text))
+        yield from self._lines(page.text)
+
+    def failed(self, page: FailedPage) -> Iterator[bytes]:
+        """A line that says so."""
+        yield from self._lines([f"[page {page.index + 1} failed: {_why(page)}]"])
+
+    def _lines(self, lines: Sequence[str]) -> Iterator[bytes]:
+        yield _utf8(self._separator + "".join(f"{line}\n" for line in lines))
         self._separator = "\n"
 
     def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
@@ -94,6 +111,12 @@ class JsonWriter:
         self._separator = b","
         yield page.pruned_json
         yield b"}"
+
+    def failed(self, page: FailedPage) -> Iterator[bytes]:
+        """The page's number and its error; none of the other members."""
+        error = {"code": page.error.code, "message": str(page.error)}
+        yield self._separator + dump({"page": page.index + 1, "error": error})
+        self._separator = b","
 
     def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
         """What was left out; always there."""

@@ -295,6 +295,65 @@ async def test_a_failure_on_the_last_page_is_an_honest_status() -> None:
     assert service.yielded == [0, 1, 2, 3]
 
 
+FAULT = EngineCrashed("signal 11")
+
+
+async def test_partial_markdown_says_in_its_place_which_page_failed_and_why() -> None:
+    service = FakeDocumentService(errors={1: FAULT})
+    response = await parse(documents.text_pdf(3), service, on_page_error="partial")
+    assert response.status_code == 200
+    assert response.headers["x-ocr-failed-pages"] == "2"
+    assert response.text == (
+        "# Page 1\n\nHello 42\n\n"
+        "> **Page 2 failed**: engine_crashed: signal 11\n\n"
+        "# Page 3\n\nHello 42\n"
+    )
+
+
+async def test_partial_text_says_so_too() -> None:
+    service = FakeDocumentService(errors={0: FAULT, 2: FAULT})
+    response = await parse(documents.text_pdf(3), service, on_page_error="partial", format="text")
+    assert response.headers["x-ocr-failed-pages"] == "1,3"
+    assert response.text == (
+        "[page 1 failed: engine_crashed: signal 11]\n\n"
+        "Page 2\nHello 42\n\n"
+        "[page 3 failed: engine_crashed: signal 11]\n"
+    )
+
+
+async def test_partial_json_has_the_error_instead_of_a_result() -> None:
+    service = FakeDocumentService(errors={1: FAULT})
+    response = await parse(
+        documents.text_pdf(3), service, on_page_error="partial", format="json", pages="1-2"
+    )
+    pages = response.json()["pages"]
+    assert [page["page"] for page in pages] == [1, 2]
+    assert "error" not in pages[0]
+    assert pages[1] == {"page": 2, "error": {"code": "engine_crashed", "message": "signal 11"}}
+
+
+async def test_partial_without_a_failure_is_the_same_answer() -> None:
+    one, other = await parse(), await parse(on_page_error="partial")
+    assert one.content == other.content
+    assert "x-ocr-failed-pages" not in other.headers
+
+
+async def test_partial_with_no_page_left_is_the_first_error() -> None:
+    service = FakeDocumentService(errors={0: FAULT, 1: EngineCrashed("another")})
+    response = await parse(documents.text_pdf(2), service, on_page_error="partial")
+    assert refused(response, "engine_crashed", 500) == "signal 11"
+
+
+async def test_partial_does_not_cover_what_concerns_the_whole_request() -> None:
+    service = FakeDocumentService(errors={1: RuntimeError("not of a page")})
+    response = await parse(documents.text_pdf(2), service, on_page_error="partial")
+    assert response.status_code == 500
+
+
+async def test_a_wrong_value_of_on_page_error() -> None:
+    assert "fail, partial" in refused(await parse(on_page_error="ignore"))
+
+
 async def test_a_bad_timeout_header() -> None:
     response = await form(content=PNG, headers={"x-request-timeout-seconds": "soon"})
     assert "x-request-timeout-seconds" in refused(response)
