@@ -1,0 +1,31 @@
+"""The application with fake engines (``serve_app/testing_engine.py``), everything else as it is."""
+
+# No `from __future__ import annotations` here: Serve reads build's annotation at run time.
+from typing import Any
+
+from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.app import application
+from serve_app.config_check import check_args
+from serve_app.deployments.ocr_service import OCRService
+from serve_app.settings import AppSettings
+from serve_app.testing_engine import FACTORY
+
+
+class FaultyReplica(OCRService):
+    """A worker whose engines do what their pages say."""
+
+    def __init__(
+        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
+    ) -> None:
+        super().__init__(pool, settings, FACTORY, registry=registry, watch=watch)
+
+    async def __del__(self) -> None:
+        """Called by Serve, once, when the replica stops."""
+        await self.close()
+
+
+def build(args: dict[str, Any]) -> Application:
+    """As ``serve_app.app.build``."""
+    return application(check_args(args), FaultyReplica)

@@ -1,0 +1,84 @@
+"""A minute of mixed load in which processes are killed: `make chaos`. Seeded and bounded."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.documents import damaged_pdf
+from tests.e2e.server import Server
+from tests.e2e.waiting import eventually
+from tests.faults.scene import Before, engine_pids, page, pages
+from tests.faults.traffic import RETRYABLE, traffic
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
+
+SEED = int(os.environ.get("OCR_SERVE_CHAOS_SEED", "1"))
+SECONDS = 60.0
+CLIENTS = 6
+DEADLINE_S = 60.0
+KILLS = ["engine"] * 10 + ["pool-cpu"] * 2 + ["model-registry"] * 2 + ["memory-watch"] * 2
+REFUSED = frozenset({"invalid_file", "page_failed"})
+
+
+def mixed(chance: random.Random) -> bytes:
+    """Mostly pages, some documents, some that fail."""
+    kind = chance.random()
+    if kind < 0.1:
+        return damaged_pdf()
+    if kind < 0.2:
+        return page(fail="boom", number=chance.random())
+    if kind < 0.4:
+        return pages(chance.randint(2, 6), sleep_s=0.05)
+    return page(sleep_s=0.05 + 0.3 * chance.random())
+
+
+def test_no_request_is_lost_while_everything_is_killed_now_and_then(before: Before) -> None:
+    server, chance = before.server, random.Random(SEED)
+    kills = sorted((chance.uniform(1, SECONDS - 5), name) for name in KILLS)
+    print(f"seed {SEED}: {[(round(at, 1), name) for at, name in kills]}")
+    with traffic(server, mixed, clients=CLIENTS, timeout_s=2 * DEADLINE_S, seed=SEED) as seen:
+        started = time.monotonic()
+        for at, name in kills:
+            time.sleep(max(started + at - time.monotonic(), 0))
+            kill(server, name, chance)
+        time.sleep(max(started + SECONDS - time.monotonic(), 0))
+    print(f"{len(seen.requests)} requests: {dict(seen.outcomes())}")
+    lost = [
+        one
+        for one in seen.requests
+        if not (
+            one.status == 200
+            or one.code in REFUSED
+            or (one.status in RETRYABLE and one.code is not None)
+        )
+    ]
+    assert lost == []
+    assert max(one.seconds for one in seen.requests) < DEADLINE_S
+    assert len(seen.served()) > len(seen.requests) / 3
+    before.assert_nothing_is_left()
+
+
+def kill(server: Server, name: str, chance: random.Random) -> None:
+    """One process of that name, once there is one."""
+
+    def found() -> int | None:
+        if name == "engine":
+            pids = sorted(engine_pids(server))
+            return chance.choice(pids) if pids else None
+        title = f"ray::ServeReplica:ocr:{name}"
+        return next((p.pid for p in server.processes() if title in _title(p)), None)
+
+    os.kill(eventually(found, 30, f"there is a process of {name}"), signal.SIGKILL)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""

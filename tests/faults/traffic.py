@@ -1,0 +1,126 @@
+"""Requests from several clients until told to stop, and what became of each."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+
+from tests.e2e.server import Server
+
+# What a client may simply send again.
+RETRYABLE = frozenset({502, 503, 504})
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One request: when it began and ended, and its status; None: the connection broke."""
+
+    began: float
+    ended: float
+    status: int | None
+    code: str | None
+    retry_after: str | None
+
+    @property
+    def seconds(self) -> float:
+        """From its sending to its answer."""
+        return self.ended - self.began
+
+
+@dataclass
+class Traffic:
+    """What the clients saw, and what /readyz said meanwhile."""
+
+    requests: list[Ended] = field(default_factory=list)
+    readiness: list[tuple[float, int | None]] = field(default_factory=list)
+
+    def outcomes(self) -> Counter[str]:
+        """How many requests ended how."""
+        return Counter(f"{one.status} {one.code or ''}".strip() for one in self.requests)
+
+    def served(self) -> list[Ended]:
+        """Those with a result."""
+        return [one for one in self.requests if one.status == 200]
+
+
+@contextlib.contextmanager
+def traffic(
+    server: Server,
+    document: Callable[[random.Random], bytes],
+    *,
+    clients: int,
+    timeout_s: float,
+    pause_s: float = 0.0,
+    seed: int = 0,
+) -> Iterator[Traffic]:
+    """Clients that ask one request after the other while the block runs; all have ended after it.
+
+    Args:
+        document: what a request sends, drawn by its client.
+        timeout_s: of the client, far above the server's own deadlines.
+        pause_s: between the answer and the next request.
+    """
+    seen, over = Traffic(), threading.Event()
+    threads = [
+        threading.Thread(target=_client, args=(server, document, seen, over, timeout_s, pause_s, n))
+        for n in range(seed, seed + clients)
+    ]
+    threads.append(threading.Thread(target=_watch, args=(server, seen, over)))
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _client(
+    server: Server,
+    document: Callable[[random.Random], bytes],
+    seen: Traffic,
+    over: threading.Event,
+    timeout_s: float,
+    pause_s: float,
+    seed: int,
+) -> None:
+    chance = random.Random(seed)
+    with httpx.Client(base_url=server.url, timeout=timeout_s, trust_env=False) as http:
+        while not over.is_set():
+            files = {"file": ("document", document(chance))}
+            began = time.monotonic()
+            try:
+                answer = http.post("/v1/parse", files=files)
+            except httpx.TransportError as error:
+                kind = type(error).__name__
+                seen.requests.append(Ended(began, time.monotonic(), None, kind, None))
+            else:
+                seen.requests.append(_ended(began, answer))
+            over.wait(pause_s)
+
+
+def _ended(began: float, answer: httpx.Response) -> Ended:
+    code = None
+    if answer.status_code != 200:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            code = str(answer.json()["error"]["code"])
+    retry_after = answer.headers.get("retry-after")
+    return Ended(began, time.monotonic(), answer.status_code, code, retry_after)
+
+
+def _watch(server: Server, seen: Traffic, over: threading.Event) -> None:
+    with httpx.Client(base_url=server.url, timeout=10, trust_env=False) as http:
+        while not over.wait(0.2):
+            try:
+                status: int | None = http.get("/readyz").status_code
+            except httpx.TransportError:
+                status = None
+            seen.readiness.append((time.monotonic(), status))
