@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from serve_app.devices.scripted import SIMULATED_DEVICES
+from tests.e2e.ledger import levels
 from tests.e2e.server import Server, running
 from tests.e2e.waiting import eventually
 from tests.integration.nvml_stub.builder import (
@@ -22,7 +23,7 @@ from tests.integration.nvml_stub.builder import (
     write_state,
 )
 from tests.spec.rows import Results
-from tests.spec.scene import GPU_TOTAL, Devices, levels, spec_config
+from tests.spec.scene import GPU_TOTAL, Devices, one_pool_config, spec_config
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -59,6 +60,15 @@ def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     build_stub(folder)
     write_state(folder, [StubGpu("GPU-a", GPU_TOTAL), StubGpu("GPU-b", GPU_TOTAL)])
     return dict(stub_environment(folder))
+
+
+@pytest.fixture(scope="session")
+def one_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Devices]]:
+    """A further server, with one pool and nothing loaded yet, and its simulated RAM."""
+    devices = Devices(tmp_path_factory.mktemp("one-pool") / "devices.json")
+    devices.set()
+    with running(one_pool_config(), {SIMULATED_DEVICES: str(devices.file)}) as server:
+        yield server, devices
 
 
 @pytest.fixture

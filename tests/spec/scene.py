@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serve_app.testing_devices import write_simulated_devices
-from tests.e2e.server import Server, app_args, shipped_config
+from tests.e2e.server import app_args, shipped_config
 
 GIB = 2**30
 GPU_TOTAL = 16 * GIB
@@ -70,21 +70,3 @@ def one_pool_config() -> dict[str, Any]:
     args["models"][PAIR] = args["models"].pop("ocr")
     args["paddlex"]["ocr_model"] = PAIR
     return config
-
-
-def domains(server: Server) -> list[dict[str, Any]]:
-    """GET /v1/memory."""
-    answer = server.http.get("/v1/memory")
-    assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["domains"]
-    return found
-
-
-def levels(server: Server) -> set[str]:
-    """Of all domains."""
-    return {domain["level"] for domain in domains(server)}
-
-
-def references(server: Server) -> int:
-    """Leases held and waited for, over all engines, as the registry knows."""
-    return sum(model["references"] for model in server.models().values())

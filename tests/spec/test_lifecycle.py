@@ -9,9 +9,10 @@ import pytest
 
 from tests.documents import encoded, text_picture
 from tests.e2e.busy import full_pages, wait_until_busy
-from tests.e2e.server import Server, app_args, running, shipped_config
+from tests.e2e.ledger import domains
+from tests.e2e.server import Server, app_args
 from tests.e2e.waiting import eventually
-from tests.spec.scene import IDLE_TIMEOUT_S, Devices, domains
+from tests.spec.scene import IDLE_TIMEOUT_S, Devices, one_pool_config
 
 pytestmark = pytest.mark.spec
 
@@ -93,11 +94,11 @@ def test_row_12_structure_is_unloaded_earlier_under_memory_pressure(
     eventually(lambda: not psutil.pid_exists(pid), IDLE_TIMEOUT_S - 2, "it went before its timeout")
 
 
-def test_row_14_nothing_is_loaded_until_first_use() -> None:
+def test_row_14_nothing_is_loaded_until_first_use(one_pool: tuple[Server, Devices]) -> None:
     """GIVEN the system starts WHEN nothing uses a model THEN none is loaded."""
-    with running(shipped_config()) as fresh:
-        assert fresh.engine_processes() == []
-        states = {model["state"] for model in fresh.models().values()}
-        assert states == {"UNLOADED"}
-        assert set(fresh.models()) == set(app_args(shipped_config())["models"])
-        assert sum(domain["ours_bytes"] for domain in domains(fresh)) == 0
+    fresh, _ = one_pool
+    assert fresh.engine_processes() == []
+    states = {model["state"] for model in fresh.models().values()}
+    assert states == {"UNLOADED"}
+    assert set(fresh.models()) == set(app_args(one_pool_config())["models"])
+    assert sum(domain["ours_bytes"] for domain in domains(fresh)) == 0

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.documents import encoded, text_picture
+from tests.e2e.ledger import domains, levels
 from tests.e2e.server import Server
 from tests.e2e.waiting import eventually
-from tests.spec.scene import Devices, domains, levels
+from tests.spec.scene import Devices
 
 pytestmark = pytest.mark.spec
 

@@ -16,21 +16,13 @@ from typing import get_args
 import httpx
 import pytest
 
-from serve_app.devices.scripted import SIMULATED_DEVICES
 from serve_app.facts import LEVELS, Level, Priority
 from serve_app.policy.admission import TABLE, Rule
 from tests.documents import encoded, text_picture
-from tests.e2e.server import Server, running
+from tests.e2e.ledger import domains, references
+from tests.e2e.server import Server
 from tests.e2e.waiting import eventually, still
-from tests.spec.scene import (
-    PAIR,
-    QUEUE_TIMEOUT_S,
-    SHORT_QUEUE_TIMEOUT_S,
-    Devices,
-    domains,
-    one_pool_config,
-    references,
-)
+from tests.spec.scene import PAIR, QUEUE_TIMEOUT_S, SHORT_QUEUE_TIMEOUT_S, Devices
 
 pytestmark = [pytest.mark.spec, pytest.mark.slow]
 
@@ -96,14 +88,6 @@ class Pressed:
         assert self.server.http.post(path, params={"timeout_s": "30"}).status_code == 200
 
 
-@pytest.fixture(scope="module")
-def one_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pressed]:
-    devices = Devices(tmp_path_factory.mktemp("one-pool") / "devices.json")
-    devices.set()
-    with running(one_pool_config(), {SIMULATED_DEVICES: str(devices.file)}) as server:
-        yield Pressed(server, devices, fallback=False)
-
-
 @pytest.fixture
 def pressed(
     request: pytest.FixtureRequest, fallback: bool, simulated: Devices
@@ -112,7 +96,8 @@ def pressed(
     if fallback:
         found = Pressed(request.getfixturevalue("shared_server"), simulated, fallback=True)
     else:
-        found = request.getfixturevalue("one_pool")
+        server, devices = request.getfixturevalue("one_pool")
+        found = Pressed(server, devices, fallback=False)
     found.press("normal")
     yield found
     found.devices.set()
@@ -210,7 +195,7 @@ def test_pages_that_have_waited_until_the_queue_deadline(pressed: Pressed, level
 
 
 @with_or_without
-@pytest.mark.parametrize("level", ["critical"])
+@pytest.mark.parametrize("level", ["critical", "emergency"])
 def test_service_is_back_within_two_seconds(pressed: Pressed, level: Level) -> None:
     """WHEN the pressure ends THEN the first pool takes pages again.
 

@@ -18,6 +18,7 @@ from serve_app.devices.scripted import SIMULATED_DEVICES
 from serve_app.settings import AppSettings
 from serve_app.testing_devices import write_simulated_devices
 from tests.documents import encoded, text_pdf, text_picture
+from tests.e2e.ledger import domains
 from tests.e2e.server import Server, app_args, running
 from tests.e2e.waiting import eventually
 from tests.integration.nvml_stub.builder import (
@@ -34,7 +35,7 @@ from tests.spec.production import (
     shipped_production,
     visible_gpus,
 )
-from tests.spec.scene import GPU_TOTAL, RAM_TOTAL, domains
+from tests.spec.scene import GPU_TOTAL, RAM_TOTAL
 
 pytestmark = [
     pytest.mark.spec,

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.documents import encoded, text_picture, truncated
+from tests.documents import encoded, text_pdf, text_picture, truncated
 from tests.e2e.busy import full_pages, wait_until_busy
+from tests.e2e.ledger import ledger_is_zero, open_entries, references, temporary_files
 from tests.e2e.server import Server
 from tests.e2e.waiting import eventually
-from tests.spec.scene import domains, references
 
 pytestmark = pytest.mark.spec
 
 HELLO = encoded(text_picture("Hello 42"), "png")
+# Half a second of work.
+SEVERAL = text_pdf(["\n".join(["The quick brown fox"] * 4)])
 
 
 def test_row_04_acquiring_a_free_service_or_waiting_for_one(server: Server) -> None:
@@ -67,7 +67,7 @@ def test_row_05_releasing_a_service(server: Server, how: str) -> None:
 def test_row_08_never_more_predictions_at_once_than_the_limit(server: Server) -> None:
     """GIVEN limit 2 WHEN eight predictions are asked for THEN never more than two at once."""
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(server.parse, full_pages(1), model="structure") for _ in range(8)]
+        asked = [pool.submit(server.parse, SEVERAL, model="structure") for _ in range(8)]
         most = 0
         while not all(one.done() for one in asked):
             most = max(most, len(server.engine_processes()))
@@ -104,8 +104,9 @@ def test_row_10_cleanup_after_failure(server: Server, how: str) -> None:
                 eventually(partial(_is_gone, pid), 10, "it is gone")
             answer = asked.result()
         if how == "killed twice":
-            assert answer.status_code == 500
-            assert answer.json()["error"]["code"] == "engine_crashed"
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "engine_killed"
+            assert int(answer.headers["retry-after"]) >= 1
         else:
             assert answer.status_code == 200
     eventually(lambda: ledger_is_zero(server), 10, "nothing is reserved or held")
@@ -139,19 +140,6 @@ def test_a_request_has_a_record_beside_those_of_its_pages(server: Server) -> Non
     assert server.events("a task left things open") == []
 
 
-def open_entries(server: Server) -> int:
-    """In the ledgers of all workers."""
-    return sum(sum(domain["open_entries"].values()) for domain in domains(server))
-
-
-def ledger_is_zero(server: Server) -> bool:
-    """No lease, nothing reserved beyond what idle engines hold, nothing open in a ledger."""
-    held = sum(e["facts"]["memory_bytes"] for d in domains(server) for e in d["engines"])
-    reserved = sum(domain["reserved_bytes"] for domain in domains(server))
-    nothing_held = references(server) == 0 and open_entries(server) == 0
-    return nothing_held and reserved <= 1.05 * held + 2**20
-
-
 def _is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
@@ -160,14 +148,3 @@ def only_engine(server: Server) -> int | None:
     """The one that has loaded: a load uses the processor too."""
     engines = [pid for pid in server.engines_of("ocr") if psutil.pid_exists(pid)]
     return engines[0] if len(engines) == 1 else None
-
-
-def temporary_files() -> set[str]:
-    """Ours, in the folder for temporary files and in shared memory."""
-    folders = (Path(tempfile.gettempdir()), Path("/dev/shm"))
-    return {
-        str(path)
-        for folder in folders
-        for path in folder.glob("*ocr-serve*")
-        if not path.name.startswith("ocr-serve-bench")
-    }
