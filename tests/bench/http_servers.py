@@ -72,7 +72,7 @@ class HttpServer:
         if body is None:
             body = self._bodies[sample.name] = self.pipeline.request_body(sample)
         try:
-            answer = await self._http.post(self.pipeline.endpoint, content=body)
+            answer = await self.post(body)
         except httpx.HTTPError as error:
             raise ContenderFailed(f"{self.name}, {sample.name}: {error!r}") from None
         if answer.status_code != 200:
@@ -80,6 +80,10 @@ class HttpServer:
                 f"{self.name}, {sample.name}: {answer.status_code} {answer.text[:500]}"
             )
         return answer.content
+
+    async def post(self, body: bytes) -> httpx.Response:
+        """The answer to a request of PaddleX's protocol, whatever it is."""
+        return await self._http.post(self.pipeline.endpoint, content=body)
 
     def texts(self, answer: bytes) -> list[str]:
         return self.pipeline.texts(answer)
