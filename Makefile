@@ -29,7 +29,7 @@ setup: ## only the environment for development, and the weights
 	$(WEIGHTS)
 
 .PHONY: test
-test: setup ## set-up and the test suite, but what takes minutes (`make spec` and `make chaos`)
+test: setup ## set-up and the test suite, but what takes minutes (`make long`)
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 
 .PHONY: unit
@@ -40,6 +40,10 @@ unit: ## unit tests only: no Ray, no Paddle, seconds
 .PHONY: spec
 spec: setup ## the scenarios of the specification, on a local Ray with real models
 	@$(BIN)/python -m pytest tests/spec $(ARGS)
+
+.PHONY: long
+long: setup ## the tests that take minutes: pools of prod.yaml, chaos, ten rounds
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## a minute of load in which processes are killed (OCR_SERVE_CHAOS_SEED=1)

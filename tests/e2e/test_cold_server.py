@@ -22,10 +22,13 @@ from tests.documents import (
     damaged_pdf,
     encoded,
     encrypted_pdf,
+    huge_page_pdf,
     picture,
     pixel_bomb_png,
     text_pdf,
     text_picture,
+    thin_png,
+    tiff,
     truncated,
 )
 from tests.e2e.busy import LINE, LINES, full_pages, wait_until_busy
@@ -73,7 +76,10 @@ REFUSED: list[tuple[str, bytes, dict[str, str], int, str, str | None]] = [
     ("damaged", damaged_pdf(), {}, 422, "invalid_file", None),
     ("encrypted", encrypted_pdf(), {}, 422, "encrypted_file", None),
     ("bomb", pixel_bomb_png(), {}, 422, "image_too_large", "limits."),
+    ("thin", thin_png(), {}, 422, "image_too_large", "limits.max_aspect_ratio"),
+    ("huge page", huge_page_pdf(), {}, 422, "image_too_large", "limits."),
     ("pages", text_pdf(MAX_PAGES + 1), {}, 422, "too_many_pages", "limits.max_pages"),
+    ("frames", tiff([(64, 48)] * (MAX_PAGES + 1)), {}, 422, "too_many_pages", "limits.max_pages"),
     ("model", text_pdf(1), {"model": "ocr-latin"}, 422, "unknown_model", None),
     ("range", text_pdf(2), {"pages": "2-3"}, 422, "invalid_request", None),
     ("syntax", text_pdf(2), {"pages": "one"}, 422, "invalid_request", None),
@@ -125,6 +131,10 @@ def test_paddlexs_routes_refuse_in_paddlexs_words(cold: Server, reading: None) -
     assert answer.status_code == 422
     assert answer.json() == {"logId": "one", "errorCode": 422, "errorMsg": "Invalid input file"}
     assert cold.http.post("/layout-parsing", json={}).status_code == 422
+    for file in ("not base64 !", "data:image/png;base64,%%%", "A"):
+        assert cold.http.post("/ocr", json={"file": file}).status_code == 422
+    deep = {"content": b'{"file":' + b"[" * 5000, "headers": {"content-type": "application/json"}}
+    assert cold.http.post("/ocr", **deep).status_code == 422
     assert cold.http.post("/nowhere", json={}).json()["errorCode"] == 404
 
 
@@ -174,7 +184,7 @@ def test_killing_an_engine_in_the_middle_of_a_page_costs_one_retry(cold: Server)
         answer = asked.result()
     assert answer.status_code == 200, answer.text
     assert answer.text.count(LINE) == LINES
-    (crash,) = cold.events("engine crashed under a page", model=model)
+    (crash,) = cold.events("engine failed under a page", model=model)
     assert (crash["engine_pid"], crash["attempt"]) == (victim, 1)
     (heir,) = cold.engines_of(model)
     assert heir != victim

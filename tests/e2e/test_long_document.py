@@ -44,6 +44,7 @@ def test_sixty_pages_are_answered_whole_without_more_memory_in_the_gateway(
     assert peak - base < RESIDENT_NOISE_BYTES
 
 
+@pytest.mark.long
 def test_the_gateway_does_not_hold_the_pages_of_a_large_answer(server: Server) -> None:
     """With drawn pictures, so that fifty pages more could not hide in the noise.
 

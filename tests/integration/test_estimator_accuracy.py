@@ -30,10 +30,10 @@ DEADLINE_S = 120.0
 
 
 @contextlib.asynccontextmanager
-async def service() -> AsyncIterator[OCRService]:
-    """A worker of the bundled OCR pipeline, with the default hints."""
+async def service(pipeline: str) -> AsyncIterator[OCRService]:
+    """A worker of the bundled pipeline, with the default hints."""
     args = {
-        "models": {"ocr": {"pipeline": "OCR"}},
+        "models": {"one": {"pipeline": pipeline}},
         "pools": {"cpu": {"device": "cpu"}},
         "log_level": "ERROR",
     }
@@ -60,21 +60,24 @@ def varied_page(chance: random.Random) -> Image.Image:
 
 async def measured(replica: OCRService, image: Image.Image) -> TaskRecord:
     file = np.frombuffer(encoded(image, "png"), np.uint8)
-    job = PageJob("ocr", "png", 0, PredictOptions(), pixels=image.width * image.height)
+    job = PageJob("one", "png", 0, PredictOptions(), pixels=image.width * image.height)
     record = (await replica.predict_page(file, job, DEADLINE_S)).record
     assert record is not None
     return record
 
 
+@pytest.mark.parametrize(
+    "pipeline", ["OCR", pytest.param("PP-StructureV3", marks=pytest.mark.long)]
+)
 async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, pipeline: str
 ) -> None:
     counted: list[dict[str, str] | None] = []
     monkeypatch.setattr(
         metrics.under_estimates, "inc", lambda value=1.0, tags=None: counted.append(tags)
     )
     chance = random.Random(7)
-    async with service() as replica:
+    async with service(pipeline) as replica:
         records = [
             await measured(replica, varied_page(chance)) for _ in range(PAGES_BEFORE + PAGES_JUDGED)
         ]
@@ -84,4 +87,4 @@ async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     assert all(record.peak_bytes > 0 for record in records)
     assert median(record.estimate_bytes / record.peak_bytes for record in judged) <= 1.5
     under = [record for record in records if record.peak_bytes > record.estimate_bytes]
-    assert counted == [{"model": "ocr", "pool": "cpu"}] * len(under)
+    assert counted == [{"model": "one", "pool": "cpu"}] * len(under)
