@@ -133,8 +133,8 @@ def test_paddlexs_routes_refuse_in_paddlexs_words(cold: Server, reading: None) -
     assert cold.http.post("/layout-parsing", json={}).status_code == 422
     for file in ("not base64 !", "data:image/png;base64,%%%", "A"):
         assert cold.http.post("/ocr", json={"file": file}).status_code == 422
-    deep = {"content": b'{"file":' + b"[" * 5000, "headers": {"content-type": "application/json"}}
-    assert cold.http.post("/ocr", **deep).status_code == 422
+    deep, kind = b'{"file":' + b"[" * 5000, {"content-type": "application/json"}
+    assert cold.http.post("/ocr", content=deep, headers=kind).status_code == 422
     assert cold.http.post("/nowhere", json={}).json()["errorCode"] == 404
 
 
