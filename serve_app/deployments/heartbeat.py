@@ -102,9 +102,11 @@ class Heartbeat:
             self._reporter.set_autonomous(True)
 
     async def _to_watch(self) -> None:
-        readings: tuple[DomainReading, ...] = self._reporter.report().domains
         now = clock.now()
-        if not readings or now < self._watch_due_at:
+        if now < self._watch_due_at:
+            return
+        readings: tuple[DomainReading, ...] = self._reporter.report().domains
+        if not readings:
             return
         self._watch_due_at = now + WATCH_INTERVAL_S
         try:

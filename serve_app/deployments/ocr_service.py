@@ -349,7 +349,7 @@ class OCRService:
             self._heartbeat.changed()
 
     def _crossed(self) -> None:
-        self._guard.notify()
+        """Another level; the guard, which found it, wakes its pages itself."""
         if self._heartbeat is not None:
             self._heartbeat.crossed()
 

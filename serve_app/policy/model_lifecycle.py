@@ -170,7 +170,7 @@ class ModelLifecycle:
             engine.lease, engine.free_since = None, now
             if not retire:
                 self._deaths = 0
-            if retire and engine.state == "READY":
+            elif engine.state == "READY":
                 engine.state = "UNLOADING"
                 actions.append(StopEngine(number, retire))
         return actions + self._plan(now)

@@ -8,12 +8,9 @@ import pytest
 
 from serve_app.deployments.memory_watch import MemoryWatch
 from serve_app.facts import DomainReading, Level, PressureSnapshot
-from serve_app.settings import AppSettings
+from serve_app.testing import fake_settings
 
 LONG_S = 3600.0
-SETTINGS = AppSettings.model_validate(
-    {"models": {"ocr": {"pipeline": "OCR"}}, "pools": {"cpu": {"device": "cpu"}}}
-)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +23,7 @@ def reading(percent: int, domain: str = "ram:a") -> tuple[DomainReading, ...]:
 
 
 async def watch_with(percent: int) -> MemoryWatch:
-    watch = MemoryWatch(SETTINGS)
+    watch = MemoryWatch(fake_settings())
     await watch.report(reading(percent))
     return watch
 
