@@ -26,6 +26,8 @@ pytestmark = pytest.mark.integration
 MIB = 2**20
 # Far above what a fake engine holds, which is some 20 MiB.
 HINT_BYTES, LEARNED_BELOW = 2000 * MIB, 500 * MIB
+# Observations from which on an estimator goes by them alone.
+ENOUGH = 8
 SETTINGS = AppSettings.model_validate(
     {
         "models": {"ocr": {"pipeline": "OCR", "memory": {"base_bytes": HINT_BYTES}}},
@@ -95,8 +97,13 @@ async def happens(fact: Callable[[], bool], what: str) -> None:
 
 
 async def teach(replica: OCRService) -> None:
+    """Until the estimate is what was measured, and for so long that the registry hears of it.
+
+    A state is shared again when it has twice the observations that the registry knows of: whatever
+    number below eight a report happens to take along, twice that number is reached here.
+    """
     assert await estimate_of_a_page(replica) >= HINT_BYTES
-    for _ in range(9):
+    for _ in range(2 * ENOUGH):
         await estimate_of_a_page(replica)
     assert await estimate_of_a_page(replica) < LEARNED_BELOW
 
@@ -135,4 +142,4 @@ async def test_where_nobody_learned_anything_a_worker_starts_from_the_hints() ->
 
 def _knows(one: ModelRegistry) -> bool:
     learned = one._state.learned("ocr", "cpu")
-    return learned is not None and learned.observations >= 8
+    return learned is not None and learned.observations >= ENOUGH
