@@ -194,7 +194,7 @@ class RecycleSettings(Strict):
     """When an engine is replaced after its page, at most one at a time per replica."""
 
     drift_bytes: PositiveInt = Field(
-        2**30, description="Memory above its baseline (after its first page)."
+        2**30, description="Memory above its baseline (after its first page), free heap apart."
     )
     max_pages: PositiveInt = Field(5000, description="Pages served.")
 

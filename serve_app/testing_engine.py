@@ -41,13 +41,16 @@ class FakeHandler:
         self._eaten: list[bytearray] = []
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
-        """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes, big_bytes,
-        garbage (an answer that is no page result); only_page: for that index alone."""
+        """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes (kept),
+        use_bytes (freed after the page), big_bytes, garbage (an answer that is no page result);
+        only_page: for that index alone."""
         command, index = json.loads(data.rpartition(_MARK)[2]), job.get("index", 0)
         if command.get("only_page", index) != index:
             command = {}
         self._eaten.append(bytearray(os.urandom(1) * command.get("eat_bytes", 0)))
+        used = bytearray(os.urandom(1) * command.get("use_bytes", 0))
         _act(command)
+        del used
         if command.get("garbage"):
             return [b"\xff\xff\xff\xff garbage"]
         text = (str(os.getpid()), *job.get("options", {}).get("predict", {}))

@@ -169,10 +169,13 @@ class ModelManager:
     async def trim(self) -> None:
         """Have the free engines hand unused heap back; those in use are left alone."""
         for number, engine in list(self._engines.items()):
-            if self._lifecycle.is_free(number):
-                async with self.lease(timeout_s=1) as lease:
-                    await lease.engine.trim()
-                log.info("engine trimmed", extra={"model": self.name, "pid": engine.pid})
+            if not self._lifecycle.borrow(number):
+                continue
+            try:
+                await engine.trim()
+            finally:
+                self._do(self._lifecycle.give_back(number, clock.now()))
+            log.info("engine trimmed", extra={"model": self.name, "pid": engine.pid})
 
     def next_engine(self) -> int | None:
         """The engine that the next lease would get without a load or a wait."""

@@ -270,7 +270,7 @@ class OCRService:
                 # Device bytes are not in /proc: there the estimate stands until the next reading.
                 held = lease.engine.memory_bytes() if self._is_cpu else cost.estimate_bytes
                 self._guard.settle(job.model, lease.number, held)
-                self._recycle(job.model, lease)
+                await self._recycle(job.model, lease)
             return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -298,17 +298,25 @@ class OCRService:
             self._retire(job.model, lease, "unreliable")
             raise
 
-    def _recycle(self, model: str, lease: EngineLease) -> None:
+    async def _recycle(self, model: str, lease: EngineLease) -> None:
         """Have an engine replaced that grew or served too much; one at a time."""
         engine, limits = lease.engine, self._settings.recycle
+        if self._is_cpu and (self._guard.budget.excess_bytes or self._has_drifted(engine)):
+            # Free heap that it keeps for its next page is no reason to end it.
+            await engine.trim()
+            self._guard.settle(model, lease.number, engine.memory_bytes())
         if self._guard.budget.excess_bytes:
             self._retire(model, lease, "over_budget")
         elif self._recycling:
             return
-        elif engine.memory_bytes() > engine.baseline_bytes + limits.drift_bytes:
+        elif self._has_drifted(engine):
             self._retire(model, lease, "drift")
         elif engine.pages >= limits.max_pages:
             self._retire(model, lease, "max_pages")
+
+    def _has_drifted(self, engine: EngineProcess) -> bool:
+        limit_bytes = engine.baseline_bytes + self._settings.recycle.drift_bytes
+        return engine.memory_bytes() > limit_bytes
 
     def _retire(self, model: str, lease: EngineLease, reason: str) -> None:
         lease.retire = reason

@@ -13,6 +13,7 @@ import ctypes
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -25,6 +26,8 @@ from serve_app.errors import OcrServeError
 from serve_app.temp_folders import sweep
 
 PR_SET_PDEATHSIG = 1
+# Longer than between the pages of a busy engine. The next page pays some 0.1 s a GiB for it.
+REST_S = 5.0
 
 
 class Handler(Protocol):
@@ -49,8 +52,6 @@ def watch_for_hangup(sock: socket.socket) -> None:
 
     The death signal covers a parent that dies; this covers one that lives but let go.
     """
-    import select
-
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLRDHUP | select.POLLHUP)
     poll.poll()
@@ -72,9 +73,17 @@ def main(argv: list[str]) -> None:
 
 
 def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> None:
-    """Answer messages until ``exit`` or the end of the channel."""
+    """Answer messages until ``exit`` or the end of the channel.
+
+    After ``REST_S`` without one the heap is trimmed: what the last page needed is kept for the
+    next one, which is faster with it, but not for nobody.
+    """
     handler: Handler | None = None
+    trimmed = True
     while True:
+        if not trimmed and not _has_message(sock, REST_S):
+            trim()
+            trimmed = True
         try:
             header, payload = channel.receive(sock)
         except channel.ChannelClosed:
@@ -84,13 +93,25 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
                 return
             case "load":
                 handler = _answer_load(sock, factory, header["spec"])
+                trimmed = False
             case "trim":
-                gc.collect()
-                ctypes.CDLL(None).malloc_trim(0)
+                trim()
                 channel.send(sock, {"id": header["id"], "ok": True})
             case "job":
                 assert handler is not None, "job before load"
                 _answer_job(sock, handler, header, payload)
+                trimmed = False
+
+
+def trim() -> None:
+    """Hand the heap's free pages back to the kernel."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _has_message(sock: socket.socket, within_s: float) -> bool:
+    """Also True at the end of the channel."""
+    return bool(select.select([sock], [], [], within_s)[0])
 
 
 def _answer_load(

@@ -5,6 +5,7 @@ Maps what can go wrong with a child onto the typed errors of ``errors.py`` and m
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from serve_app.document import PageResult
 from serve_app.engines import channel
 from serve_app.engines.child import (
     ChildCrashed,
+    ChildFailure,
     ChildGarbage,
     ChildHung,
     ChildProcess,
@@ -31,6 +33,8 @@ from serve_app.errors import (
     EngineUnavailable,
     PageFailed,
 )
+
+log = logging.getLogger("ocr_serve.engines")
 
 # What nobody sends itself: then the page is not to blame.
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
@@ -132,8 +136,12 @@ class EngineProcess:
         return memory.resident_bytes if memory else 0
 
     async def trim(self) -> None:
-        """Ask for free heap pages back. Only between pages."""
-        await self._child.trim()
+        """Ask for free heap pages back; best effort. Only between pages."""
+        try:
+            await self._child.trim()
+        except ChildFailure as error:  # gone, which its next user or ``exited`` tells
+            extra = {"model": self.model, "pid": self.pid, "error": str(error.args[0])}
+            log.warning("engine not trimmed", extra=extra)
 
     async def stop(self, *, grace_s: float = 2.0) -> int:
         """Ask to exit, kill after ``grace_s``; the return code once the process is gone."""

@@ -78,6 +78,10 @@ class _Engine:
     free_since: float = 0.0
 
 
+# Holds an engine without being a lease; leases are named by callers, by uuid.
+_UPKEEP = "upkeep"
+
+
 class ModelLifecycle:
     """See the module's docstring. Every method takes ``now`` (seconds) and returns actions."""
 
@@ -133,11 +137,6 @@ class ModelLifecycle:
         found = self._engines.get(engine)
         return found.state if found else None
 
-    def is_free(self, engine: int) -> bool:
-        """Whether the engine is READY and nobody holds it."""
-        found = self._engines.get(engine)
-        return found is not None and self._is_free(found)
-
     def backs_off(self, now: float) -> bool:
         """Whether an acquire would be refused because of the last failed load."""
         return self.state == "FAILED" and now < self._retry_at
@@ -151,6 +150,24 @@ class ModelLifecycle:
         return {n: now - e.free_since for n, e in self._engines.items() if self._is_free(e)}
 
     # stimuli
+
+    def borrow(self, number: int) -> bool:
+        """Hold this engine for upkeep, if it is READY and free; False if not.
+
+        Not a use: neither its idle time nor the generation changes.
+        """
+        engine = self._engines.get(number)
+        if engine is None or not self._is_free(engine):
+            return False
+        engine.lease = _UPKEEP
+        return True
+
+    def give_back(self, number: int, now: float) -> list[Action]:
+        """The upkeep is done, or failed."""
+        engine = self._engines.get(number)
+        if engine is not None and engine.lease == _UPKEEP:
+            engine.lease = None
+        return self._plan(now)
 
     def acquire(self, lease: str, now: float) -> list[Action]:
         """A caller wants an engine. Answered by Grant or Refuse, now or later."""

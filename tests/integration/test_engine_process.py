@@ -10,11 +10,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psutil
 import pytest
 
+from serve_app.engines.environment import engine_environment
+from serve_app.engines.host import REST_S
 from serve_app.engines.process import EngineProcess, Prediction
 from serve_app.errors import (
     EngineCrashed,
@@ -25,9 +28,20 @@ from serve_app.errors import (
     InvalidFile,
     PageFailed,
 )
+from serve_app.settings import EngineSettings, ModelSettings, PoolSettings
 from serve_app.testing_engine import FACTORY
 
 pytestmark = pytest.mark.integration
+
+
+MIB = 2**20
+
+
+async def within(seconds: float, fact: Callable[[], bool]) -> None:
+    ends = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < ends, f"not within {seconds:g} s"
+        await asyncio.sleep(0.05)
 
 
 async def started(**load: Any) -> EngineProcess:
@@ -47,6 +61,30 @@ async def test_a_page_is_answered_by_the_child_process() -> None:
     assert prediction.result.index == 3
     assert prediction.peak_bytes > 0
     assert await engine.stop() == 0
+
+
+async def test_an_engine_at_rest_hands_back_what_its_last_page_needed() -> None:
+    pool, model = (
+        PoolSettings(device="cpu"),
+        ModelSettings(pipeline="OCR", engine=EngineSettings(provider="cpu")),
+    )
+    env = engine_environment(pool, model, None, 2**40)
+    engine = EngineProcess("fake", {"load": {}}, factory=FACTORY, env=env)
+    await engine.start(timeout_s=20)
+    await predict(engine)
+    before = engine.memory_bytes()
+    await predict(engine, use_bytes=200 * MIB)
+    assert engine.memory_bytes() > before + 150 * MIB, "kept for the next page"
+    await within(REST_S + 5, lambda: engine.memory_bytes() < before + 20 * MIB)
+    assert (await predict(engine)).result.text[0] == str(engine.pid)
+    await engine.stop()
+
+
+async def test_the_trim_of_a_dead_engine_raises_nothing() -> None:
+    engine = await started()
+    os.kill(engine.pid, signal.SIGKILL)
+    await engine.trim()
+    assert await engine.exited == -signal.SIGKILL
 
 
 async def test_stop_leaves_no_process() -> None:

@@ -40,7 +40,9 @@ class Probe(FakeProbe):
 class Worker:
     """An OCRService with two small models on a device whose readings the test sets."""
 
-    def __init__(self, budget_mib: int, base_mib: int, queue_timeout_s: float) -> None:
+    def __init__(
+        self, budget_mib: int, base_mib: int, queue_timeout_s: float, drift_mib: int
+    ) -> None:
         model = {
             "pipeline": "OCR",
             "memory": {"base_bytes": base_mib * MIB, "bytes_per_pixel": 1},
@@ -56,6 +58,7 @@ class Worker:
             },
             "paddlex": {"ocr_model": "a"},
             "pressure": {"sample_interval_s": 0.05},
+            "recycle": {"drift_bytes": drift_mib * MIB},
             "log_level": "ERROR",
         }
         self.domain = FakeDomain(total_bytes=TOTAL)
@@ -87,9 +90,12 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def worker(
-    budget_mib: int = 1000, base_mib: int = 100, queue_timeout_s: float = 20
+    budget_mib: int = 1000,
+    base_mib: int = 100,
+    queue_timeout_s: float = 20,
+    drift_mib: int = 1000,
 ) -> AsyncIterator[Worker]:
-    one = Worker(budget_mib, base_mib, queue_timeout_s)
+    one = Worker(budget_mib, base_mib, queue_timeout_s, drift_mib)
     try:
         yield one
     finally:
@@ -102,6 +108,27 @@ async def test_a_page_that_can_never_fit_is_refused_at_once_with_the_numbers() -
         with pytest.raises(PageTooLargeForBudget, match=r"pools\.cpu\.memory_bytes"):
             await one.page(pixels=10**9)
         assert (await one.facts("a")).loads == 0
+
+
+async def test_free_heap_is_no_reason_to_replace_an_engine_but_what_it_keeps_is() -> None:
+    async with worker(drift_mib=100) as one:
+        (first,) = (await one.page()).text
+        assert (await one.page(use_bytes=200 * MIB)).text == (first,)
+        assert (await one.page()).text == (first,)
+        assert (await one.page(eat_bytes=200 * MIB)).text == (first,)
+        assert (await one.page()).text != (first,)
+
+
+async def test_trims_put_off_no_idle_time_out() -> None:
+    async with worker() as one:
+        await one.page()
+        manager = one.service._models["a"]
+        before = await one.facts("a")
+        await asyncio.sleep(0.2)
+        await manager.trim()
+        after = await one.facts("a")
+        assert after.generation == before.generation
+        assert (after.idle_s or 0) >= (before.idle_s or 0) + 0.2
 
 
 async def test_room_is_made_by_evicting_an_idle_model() -> None:

@@ -245,6 +245,21 @@ def test_deaths_double_the_wait_until_a_page_was_served() -> None:
     assert life.died(9, 20_003) == [StartEngine(10)]
 
 
+def test_upkeep_is_no_use_and_keeps_pages_and_time_outs_waiting() -> None:
+    life = ready()
+    idle_since, generation = life.idle_since(), life.generation
+    assert life.borrow(1)
+    assert not life.borrow(1)
+    assert life.expire(100, 10) == life.evict(1, "room") == []
+    assert (life.idle_since(), life.generation) == (idle_since, generation)
+    assert StartEngine(1) not in life.acquire("a", 101)
+    assert life.give_back(1, 102) == [Grant("a", 1)]
+    life.release("a", 103)
+    assert life.borrow(1)
+    assert life.give_back(1, 120) == []
+    assert life.idle_since() == 103
+
+
 def test_a_retired_engine_is_stopped_and_replaced() -> None:
     life = ready()
     life.acquire("a", 1)
@@ -254,7 +269,7 @@ def test_a_retired_engine_is_stopped_and_replaced() -> None:
 
 
 STIMULI = st.lists(
-    st.tuples(st.integers(0, 8), st.integers(0, 5), st.floats(0, 2)), min_size=5, max_size=60
+    st.tuples(st.integers(0, 10), st.integers(0, 5), st.floats(0, 2)), min_size=5, max_size=60
 )
 
 
@@ -268,6 +283,7 @@ class World:
     ready: set[int] = dataclasses.field(default_factory=set)
     stopping: set[int] = dataclasses.field(default_factory=set)
     held: dict[str, int] = dataclasses.field(default_factory=dict)
+    borrowed: set[int] = dataclasses.field(default_factory=set)
     waiting: list[str] = dataclasses.field(default_factory=list)
     woken: bool = False
 
@@ -280,12 +296,14 @@ class World:
                 case StopEngine(engine, _):
                     assert engine in self.ready, "stopped an engine that is not ready"
                     assert engine not in self.held.values(), "unload with a lease held"
+                    assert engine not in self.borrowed, "unload during upkeep"
                     self.ready.remove(engine)
                     self.stopping.add(engine)
                 case Grant(lease, engine):
                     assert lease == self.waiting.pop(0), "waiters are served in order"
                     assert engine in self.ready
                     assert engine not in self.held.values(), "two pages on one engine"
+                    assert engine not in self.borrowed, "a page during upkeep"
                     self.held[lease] = engine
                 case Refuse(lease, _):
                     self.waiting.remove(lease)
@@ -296,7 +314,7 @@ class World:
 
     def somebody_will_serve(self) -> bool:
         """Whether every waiter will be answered if all that is under way comes to an end."""
-        under_way = self.loading or self.stopping or self.held or self.woken
+        under_way = self.loading or self.stopping or self.held or self.borrowed or self.woken
         return not self.waiting or bool(under_way)
 
 
@@ -314,7 +332,7 @@ def test_ten_thousand_random_orders_break_no_promise() -> None:
     for seed in range(10_000):
         chance = random.Random(seed)
         stimuli = [
-            (chance.randrange(9), chance.randrange(6), 2 * chance.random())
+            (chance.randrange(11), chance.randrange(6), 2 * chance.random())
             for _ in range(chance.randrange(5, 40))
         ]
         play(stimuli, max_engines=seed % 3 + 1)
@@ -352,9 +370,21 @@ def play(stimuli: list[tuple[int, int, float]], max_engines: int) -> None:
             case 7 if world.ready:
                 engine = sorted(world.ready)[choice % len(world.ready)]
                 world.ready.remove(engine)
+                world.borrowed.discard(engine)
                 for lease in [lease for lease, held in world.held.items() if held == engine]:
                     del world.held[lease]
                 world.apply(life.died(engine, now))
             case 8:
                 world.apply(life.expire(now, 1.0) + life.tick(now))
+            case 9 if world.ready:
+                engine = sorted(world.ready)[choice % len(world.ready)]
+                generation, idle_since = life.generation, life.idle_since()
+                free = engine not in world.held.values() and engine not in world.borrowed
+                assert life.borrow(engine) == free
+                if free:
+                    world.borrowed.add(engine)
+                assert (life.generation, life.idle_since()) == (generation, idle_since)
+            case 10 if world.borrowed:
+                engine = world.borrowed.pop()
+                world.apply(life.give_back(engine, now))
         assert world.somebody_will_serve(), "a waiter is lost"

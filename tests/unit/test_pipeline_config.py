@@ -264,6 +264,8 @@ def test_other_providers() -> None:
     assert cpu["engine_config"] == {
         "providers": ["CPUExecutionProvider"],
         "intra_op_num_threads": 3,
+        "enable_cpu_mem_arena": False,
+        "enable_mem_pattern": False,
     }
     cuda = Runtime("gpu", "cuda", "f32", 1).module_engine(weights)
     assert cuda["engine_config"]["providers"][0] == "CUDAExecutionProvider"
