@@ -49,6 +49,11 @@ long: setup ## the tests that take minutes: pools of prod.yaml, chaos, ten round
 chaos: setup ## a minute of load in which processes are killed (OCR_SERVE_CHAOS_SEED=1)
 	@$(BIN)/python -m pytest tests/faults/test_chaos.py -s $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 per test)
+	@OCR_SERVE_FUZZ_EXAMPLES=$${OCR_SERVE_FUZZ_EXAMPLES:-2000} \
+		$(BIN)/python -m pytest tests/fuzz $(ARGS)
+
 .PHONY: bench
 bench: setup ## in process, paddlex --serve and this server, side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

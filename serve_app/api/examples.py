@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from serve_app.api import schemas
-from serve_app.errors import RequestTooLarge
+from serve_app.errors import OcrServeError, RequestTooLarge
 
 # A PNG of 150 x 40 pixels that says "Hello 42".
 HELLO_PNG = (
@@ -85,8 +85,11 @@ def _failed(description: str, status: int, message: str) -> dict[str, Any]:
 
 
 PADDLEX_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: _failed("The body is not text", 400, "There was an error parsing the body"),
+    401: _failed("No API key, or an unknown one", 401, "an API key is needed"),
     413: _failed("The body is too big", 413, str(TOO_LARGE)),
     422: _failed("A wrong field, an unreadable file, a limit", 422, "Invalid input file"),
+    429: _failed("Above a limit of the key's own; see Retry-After", 429, "too many requests"),
     500: _failed("Something unexpected", 500, "Internal server error"),
     503: _failed("No capacity now; see Retry-After", 503, "The queue is full"),
     504: _failed("The deadline passed", 504, "The request's deadline has passed"),
@@ -179,6 +182,8 @@ def our_error(description: str, code: str, message: str, **details: object) -> d
 
 
 OUR_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: our_error("The body is not text", "http_error", "There was an error parsing the body"),
+    401: our_error("No API key, or an unknown one", "unauthorized", "an API key is needed"),
     413: our_error(
         "The body is too big",
         "request_too_large",
@@ -192,6 +197,10 @@ OUR_ERRORS: dict[int | str, dict[str, Any]] = {
         "invalid_request",
         "page ranges: there is no page 7, the document has 5 pages",
     ),
+    429: our_error(
+        "Above a limit of the key's own; see Retry-After", "too_many_requests", "too many requests"
+    ),
+    500: our_error("Something unexpected", OcrServeError.code, "Internal server error"),
     503: our_error("No capacity now; see Retry-After", "queue_full", "The queue is full"),
     504: our_error("The deadline passed", "deadline_exceeded", "The request's deadline has passed"),
 }
@@ -278,13 +287,36 @@ MODELS: dict[str, Any] = {
 }
 
 
+# Of the operator's routes.
+DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 60.0, 600.0
+DEFAULT_TASKS, MAX_TASKS = 100, 1000
+
+_OPERATOR_ERRORS = {
+    **{status: OUR_ERRORS[status] for status in (401, 422, 429, 500, 503)},
+    403: our_error("The key's role is not enough", "forbidden", "an operator's key is needed"),
+}
+
+
+def number(default: float, most: float) -> dict[str, Any]:
+    """The schema of a number above 0."""
+    return {"type": "number", "exclusiveMinimum": 0, "maximum": most, "default": default}
+
+
+def _query(**schemas_by_name: dict[str, Any]) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": "query", "schema": schema} for name, schema in schemas_by_name.items()
+    ]
+    return {"openapi_extra": {"parameters": parameters}}
+
+
 _GIB = 2**30
 MEMORY: dict[str, Any] = {
     "summary": "Memory by domain",
     "responses": {
+        **_OPERATOR_ERRORS,
         200: {
             "description": "One entry per GPU and per node's RAM.",
-            **json_example(
+            "content": json_example(
                 {
                     "domains": [
                         {
@@ -305,15 +337,20 @@ MEMORY: dict[str, Any] = {
                     ]
                 }
             ),
-        }
+        },
     },
 }
 TASKS: dict[str, Any] = {
     "summary": "What the last tasks cost",
+    **_query(
+        limit=number(DEFAULT_TASKS, MAX_TASKS),
+        kind={"type": "string", "enum": ["page", "request"]},
+    ),
     "responses": {
+        **_OPERATOR_ERRORS,
         200: {
             "description": "Newest first; a whole request has no page.",
-            **json_example(
+            "content": json_example(
                 {
                     "tasks": [
                         {
@@ -341,15 +378,19 @@ TASKS: dict[str, Any] = {
                     ]
                 }
             ),
-        }
+        },
     },
 }
 
 
 def order(action: str) -> dict[str, Any]:
     """Documentation of one of the operator's orders."""
-    example = {"model": "structure", "pinned": action == "pin"}
+    example: dict[str, Any] = {"model": "structure", "pinned": action == "pin"}
+    parameters: dict[str, dict[str, Any]] = {}
     if action in ("load", "unload"):
+        parameters["timeout_s"] = number(DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
+        if action == "load":
+            parameters["pool"] = {"type": "string"}
         example = {
             "order": "7c1e",
             "action": action,
@@ -365,8 +406,9 @@ def order(action: str) -> dict[str, Any]:
         "summary": f"{action.capitalize()} a model",
         "operation_id": f"{action}Model",
         "responses": {
-            200: {"description": "As ordered.", **json_example(example)},
+            200: {"description": "As ordered.", "content": json_example(example)},
             409: {"description": "Not done in time: `pending` and `errors` say where."},
-            **OUR_ERRORS,
+            **_OPERATOR_ERRORS,
         },
+        **_query(**parameters),
     }

@@ -7,12 +7,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from serve_app.api import examples
+from serve_app.api.examples import DEFAULT_TASKS, DEFAULT_TIMEOUT_S, MAX_TASKS, MAX_TIMEOUT_S
 from serve_app.errors import InvalidRequest
 from serve_app.facts import TaskKind
 from serve_app.ports import OperatorService
-
-DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 60.0, 600.0
-DEFAULT_TASKS, MAX_TASKS = 100, 1000
 
 
 class OperatorRoutes:
