@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.bench import facts, store
 from tests.bench.contender import ContenderFailed
@@ -36,8 +39,9 @@ from tests.documents import encoded, pixel_bomb_png, text_pdf, text_picture, thi
 MIB = 2**20
 DEADLINE_S = 120.0
 BAD_REQUESTS = 200
+HANG_S = 20.0
 LEAVERS, LEFT_AFTER_S = 4, 1.0
-CAPACITY_S, OVERLOAD_S, TIMES_CAPACITY = 15.0, 30.0, 5
+CAPACITY_S, OVERLOAD_S, TIMES_CAPACITY = 15.0, 60.0, 5
 CLIENTS_AT_CAPACITY = 4
 
 Facts = dict[str, str]
@@ -115,6 +119,7 @@ def body(data: bytes, kind: int) -> bytes:
     return f'{{"file":"{file}","fileType":{kind},"visualize":false}}'.encode()
 
 
+SLOW = body(text_pdf(["\n".join(["The quick brown fox jumps over the lazy dog"] * 45)] * 2), 0)
 HELLO = body(encoded(text_picture("Hello 42"), "png"), 1)
 
 
@@ -184,8 +189,53 @@ async def disconnects(server: HttpServer) -> Facts:
     return {"next request": statuses([answer]), "s": f"{answer.seconds:.2f}"}
 
 
+async def hanging_worker(server: HttpServer) -> Facts:
+    """The process that computes a page stops (SIGSTOP); somebody asks for another one."""
+    page = asyncio.create_task(ask(server, SLOW))
+    pid = await _busiest(server)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        other = await ask(server, HELLO, HANG_S)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    return {
+        "another request meanwhile": f"{statuses([other])} in {other.seconds:.2f} s",
+        "the page, once it goes on": statuses([await page]),
+    }
+
+
+async def dead_worker(server: HttpServer) -> Facts:
+    """The process that computes a page is killed (SIGKILL). The last scenario: it may be all."""
+    page = asyncio.create_task(ask(server, SLOW))
+    os.kill(await _busiest(server), signal.SIGKILL)
+    answer = await page
+    await asyncio.sleep(1)
+    after = await ask(server, HELLO)
+    return {
+        "the page": f"{statuses([answer])} in {answer.seconds:.2f} s",
+        "next request": f"{statuses([after])} in {after.seconds:.2f} s",
+    }
+
+
+async def _busiest(server: HttpServer) -> int:
+    """The process of the server that computes most within a second."""
+    before = _cpu_seconds(server)
+    await asyncio.sleep(1)
+    spent = {pid: s - before.get(pid, 0) for pid, s in _cpu_seconds(server).items()}
+    return max(spent, key=spent.__getitem__)
+
+
+def _cpu_seconds(server: HttpServer) -> dict[int, float]:
+    found = {}
+    for process in server.processes():
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            found[process.pid] = times.user + times.system
+    return found
+
+
 async def overload(server: HttpServer) -> Facts:
-    """Five times what the server can do, for half a minute, whether it answers or not."""
+    """Five times what the server can do, for a minute, whether it answers or not."""
     capacity = await _capacity(server)
     began = time.monotonic()
     tasks: list[asyncio.Task[Answer]] = []
@@ -236,7 +286,9 @@ SCENARIOS: dict[str, Scenario] = {
     "a picture one pixel wide": thin_picture,
     "a PDF of 11 pages": eleven_pages,
     f"{LEAVERS} clients leave after {LEFT_AFTER_S:g} s": disconnects,
+    "a worker hangs": hanging_worker,
     f"{TIMES_CAPACITY} x capacity for {OVERLOAD_S:g} s": overload,
+    "a worker dies": dead_worker,
 }
 
 
