@@ -24,6 +24,9 @@ GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
 # Calls of the control plane must pass while pages wait: a replica takes more calls than pages.
 CONTROL_CALLS = 8
 
+# The gateway refuses what is too much itself, with a Retry-After: Serve must hand it over at once.
+REFUSALS = 1000
+
 # One of each, whatever happens; they answer in microseconds and hold almost nothing.
 SINGLETON = {
     "num_replicas": 1,
@@ -85,7 +88,7 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         name=GATEWAY,
         num_replicas=settings.gateway.num_replicas,
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},
-        max_ongoing_requests=settings.gateway.max_ongoing_requests,
+        max_ongoing_requests=settings.gateway.max_ongoing_requests + REFUSALS,
         max_queued_requests=settings.gateway.max_queued_requests,
     )
     return gateway.bind(settings, pools, registry)

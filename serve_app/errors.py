@@ -26,7 +26,8 @@
     │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   └── WeightsError         503 weights_unavailable
-    │   └── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
+    │   ├── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
+    │   └── ServerStopping           503 server_stopping       it drains
     ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
     └── PageFailed                   500 page_failed           no result from the engine
         ├── EngineCrashed            500 engine_crashed        the process ended under the page
@@ -252,6 +253,13 @@ class ReplicaUnavailable(CapacityError):
     """The worker that held the page died; another one may answer."""
 
     code = "replica_unavailable"
+
+
+class ServerStopping(CapacityError):
+    """This server takes no more requests; another one, or the next one here, may."""
+
+    code = "server_stopping"
+    retry_after_s = 5.0
 
 
 class DeadlineExceeded(OcrServeError):

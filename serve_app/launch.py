@@ -8,7 +8,8 @@ Around Serve's own command, in the same process:
 - a thread waits for /readyz, says where the server is, and ends everything if the deploy failed:
   ``serve run`` itself says "Submitted" and goes on as if nothing had happened;
 - Ray's dashboard is left out unless asked for: its ten processes hold 215 MiB;
-- SIGTERM stops as cleanly as Ctrl-C (Serve handles only that), within a deadline.
+- SIGTERM stops as cleanly as Ctrl-C (Serve handles only that), within a deadline: the requests
+  under way are answered first, which Serve's own shutdown does not wait for.
 
 Not covered: checking or starting a cluster of several nodes (k8s/).
 """
@@ -35,9 +36,12 @@ import yaml
 
 from serve_app import environment
 from serve_app.config_check import check_file
+from serve_app.settings import AppSettings
 
 # Serve waits 20 s for each replica's requests, one after the other for dependent deployments.
 SHUTDOWN_TIMEOUT_S = 60.0
+# For the gateways' answer that they are done, beyond the time that they are given.
+DRAIN_ANSWER_S = 5.0
 POLL_INTERVAL_S = 0.25
 STATUS_INTERVAL_S = 2.0
 
@@ -114,16 +118,21 @@ def run(
             f"warning: {endpoint.host} can be reached from other machines, and no API key is "
             "asked for (auth.required)"
         )
-    return Launch(file, endpoint, ready_timeout_s).serve(joins=joins, dashboard=dashboard)
+    launch = Launch(file, endpoint, ready_timeout_s, drain_timeout_s(config))
+    return launch.serve(joins=joins, dashboard=dashboard)
 
 
 class Launch:
     """One run of Serve in this process: the main thread serves, another one waits for ready."""
 
-    def __init__(self, file: Path, endpoint: Endpoint, ready_timeout_s: float) -> None:
+    def __init__(
+        self, file: Path, endpoint: Endpoint, ready_timeout_s: float, drain_timeout_s: float
+    ) -> None:
         self._file = file
         self._endpoint = endpoint
         self._ready_timeout_s = ready_timeout_s
+        self._drain_timeout_s = drain_timeout_s
+        self._is_up = False
         self._started = time.monotonic()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="ready-watch", daemon=True)
@@ -175,15 +184,24 @@ class Launch:
         if self._signals == 1:
             self._limit_shutdown()
             self._stopping.set()
+            if self._is_up:
+                self._drain()
             raise KeyboardInterrupt
         if self._signals == 2:  # make and the terminal may both send one
             _say("shutting down; once more to end it at once")
         else:
             os._exit(130)
 
+    def _drain(self) -> None:
+        """Have the requests under way answered: Serve's shutdown would break their connections."""
+        # In a thread of its own: the signal may have come while this one was inside Ray.
+        thread = threading.Thread(target=drain, args=(self._drain_timeout_s,), daemon=True)
+        thread.start()
+        thread.join(self._drain_timeout_s + DRAIN_ANSWER_S)
+
     def _limit_shutdown(self) -> None:
         """End the process if a clean shutdown takes too long; Ray's processes end with it."""
-        timer = threading.Timer(SHUTDOWN_TIMEOUT_S, os._exit, (1,))
+        timer = threading.Timer(self._drain_timeout_s + SHUTDOWN_TIMEOUT_S, os._exit, (1,))
         timer.daemon = True
         timer.start()
 
@@ -204,11 +222,34 @@ class Launch:
         if self._stopping.is_set():
             return
         if failure is None:
+            self._is_up = True
             _say(*welcome(self._endpoint.url, time.monotonic() - self._started))
             return
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def drain(timeout_s: float) -> None:
+    """Have every gateway finish its requests, within ``timeout_s``; never raises."""
+    from ray import serve
+
+    from serve_app.app import GATEWAY
+
+    try:
+        for name in serve.status().applications:
+            gateways = serve.get_deployment_handle(GATEWAY, name).broadcast("drain", timeout_s)
+            ended = sum(gateways.results(timeout_s=timeout_s + DRAIN_ANSWER_S))
+            if ended:
+                _say(f"{ended} requests were ended: they took longer than {timeout_s:g} s")
+    except Exception as error:
+        _say(f"requests under way could not be finished: {type(error).__name__}: {error}")
+
+
+def drain_timeout_s(config: dict[str, Any]) -> float:
+    """Of a checked configuration."""
+    args = config["applications"][0].get("args") or {}
+    return AppSettings.model_validate(args).gateway.drain_timeout_s
 
 
 def auth_is_required(config: dict[str, Any]) -> bool:

@@ -222,13 +222,20 @@ class GatewaySettings(Strict):
 
     num_replicas: PositiveInt = 1
     num_cpus: float = Field(0.25, ge=0)
-    max_ongoing_requests: PositiveInt = Field(64, description="Requests at once per replica.")
-    max_queued_requests: PositiveInt = Field(64, description="Beyond them, 503.")
+    max_ongoing_requests: PositiveInt = Field(
+        64, description="Requests under way per replica; beyond them 503. Batch work: half of them."
+    )
+    max_queued_requests: PositiveInt = Field(
+        64, description="Waiting in Serve's proxy, should a replica not even refuse in time."
+    )
     window_pages: PositiveInt = Field(
         4, description="Pages of one document in flight or waiting to be assembled."
     )
     request_timeout_s: PositiveFloat = Field(
         600.0, description="Deadline of a request: queue, load and run. Above a cold load."
+    )
+    drain_timeout_s: float = Field(
+        30.0, ge=0, description="For requests under way when `ocr-serve run` is told to stop."
     )
     inspect_timeout_s: PositiveFloat = Field(
         20.0, description="Deadline for reading a file's headers and page sizes."

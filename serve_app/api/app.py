@@ -16,6 +16,7 @@ from serve_app.api.api_keys import KeySource
 from serve_app.api.auth import AuthMiddleware
 from serve_app.api.context import RequestContextMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
+from serve_app.api.gate import RequestGate, RequestGateMiddleware
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
 from serve_app.api.models import ModelRoutes
@@ -41,6 +42,7 @@ def build_http_app(
     tasks: RequestTasks | None = None,
     request_id_header: bool = True,
     fetch: Fetch | None = None,
+    gate: RequestGate | None = None,
 ) -> FastAPI:
     """The whole HTTP application.
 
@@ -51,21 +53,25 @@ def build_http_app(
         tasks: keeps what requests hold, and takes their records; without it nobody hears of them.
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
+        gate: bounds the requests under way, and stops; default: as ``settings.gateway`` says.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
     """
     app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
     tasks = tasks or RequestTasks()
+    gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
     fetch = fetch or (
         UrlFetcher(settings.url_fetch).fetch if settings.url_fetch.enabled else refuse_url
     )
     app.include_router(ParseRoutes(service, settings, tasks, fetch).router())
     app.include_router(PaddlexRoutes(service, settings, tasks, fetch).router())
     app.include_router(ModelRoutes(service).router())
-    app.include_router(HealthRoutes(service).router())
+    app.include_router(HealthRoutes(service, gate).router())
     if operator is not None:
         app.include_router(OperatorRoutes(operator).router())
     if settings.auth.required:
         app.add_middleware(AuthMiddleware, keys=KeySource(settings.auth))
+    # Around the check of keys: what is refused there ends at once, too.
+    app.add_middleware(RequestGateMiddleware, gate=gate)
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     app.add_middleware(

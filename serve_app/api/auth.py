@@ -46,7 +46,7 @@ class AuthMiddleware:
             Forbidden: the key is not an operator's.
             TooManyRequests: above one of the key's own limits.
         """
-        if scope["type"] != "http" or (path := _path(scope)) in OPEN_PATHS:
+        if scope["type"] != "http" or (path := path_of(scope)) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -87,6 +87,6 @@ class AuthMiddleware:
             )
 
 
-def _path(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
     """What the router matches: without the prefix under which the application is mounted."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from serve_app.api.context import DEADLINE_MESSAGE, Deadline
-from serve_app.errors import DeadlineExceeded
+from serve_app.api.gate import gate_of
+from serve_app.errors import DeadlineExceeded, ServerStopping
 
 T = TypeVar("T")
 
@@ -23,9 +24,10 @@ async def while_connected(request: Request, deadline: Deadline, work: Coroutine[
 
     Raises:
         ClientDisconnect: the client closed the connection.
+        ServerStopping: it does not wait any longer.
         DeadlineExceeded: the deadline passed before ``work`` was done.
     """
-    return await _race(deadline, work, _disconnected(request))
+    return await _race(deadline, work, _abandoned(request))
 
 
 async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
@@ -38,7 +40,7 @@ async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _race(
-    deadline: Deadline, work: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, None]
+    deadline: Deadline, work: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, NoReturn]
 ) -> T:
     task, watcher = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
     try:
@@ -47,7 +49,7 @@ async def _race(
         if task.done():
             return task.result()
         if watcher.done():
-            raise ClientDisconnect
+            watcher.result()  # raises
         raise DeadlineExceeded(DEADLINE_MESSAGE)
     finally:
         task.cancel()
@@ -58,8 +60,24 @@ async def _race(
         del task, watcher
 
 
-async def _never() -> None:
+async def _never() -> NoReturn:
     await asyncio.Event().wait()
+    raise AssertionError("unreachable: nobody sets it")
+
+
+async def _abandoned(request: Request) -> NoReturn:
+    """Raise when nobody waits for the answer any more, or the server does not."""
+    gone = asyncio.ensure_future(_disconnected(request))
+    given_up = asyncio.ensure_future(gate_of(request).given_up())
+    try:
+        await asyncio.wait((gone, given_up), return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            raise ClientDisconnect
+        raise ServerStopping("this server is stopping, and the request took too long to wait for")
+    finally:
+        gone.cancel()
+        given_up.cancel()
+        await asyncio.gather(gone, given_up, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

@@ -7,14 +7,15 @@ from fastapi import APIRouter, Response
 from starlette.responses import JSONResponse
 
 from serve_app.api import examples
+from serve_app.api.gate import RequestGate
 from serve_app.ports import DocumentService
 
 
 class HealthRoutes:
     """The two probes."""
 
-    def __init__(self, service: DocumentService) -> None:
-        self._service = service
+    def __init__(self, service: DocumentService, gate: RequestGate) -> None:
+        self._service, self._gate = service, gate
 
     def router(self) -> APIRouter:
         """The routes with their documentation."""
@@ -30,5 +31,8 @@ class HealthRoutes:
     async def readyz(self) -> Response:
         """200 if requests can be answered now, else 503; both with the facts per pool."""
         readiness = await self._service.readiness()
-        body = {"ready": readiness.ready, "pools": readiness.pools}
-        return JSONResponse(body, 200 if readiness.ready else 503)
+        ready = readiness.ready and not self._gate.stopping
+        body: dict[str, object] = {"ready": ready, "pools": readiness.pools}
+        if self._gate.stopping:
+            body["stopping"] = True
+        return JSONResponse(body, 200 if ready else 503)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import build_http_app
+from serve_app.api.gate import RequestGate
 from serve_app.api.request_task import RequestTasks
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
@@ -17,6 +19,8 @@ from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
 from serve_app.telemetry.logs import configure_logging
 from serve_app.temp_folders import sweep
+
+log = logging.getLogger("ocr_serve.gateway")
 
 
 class Gateway:
@@ -34,6 +38,7 @@ class Gateway:
         self._settings = settings
         ledger = TaskLedger(metrics.ledger_gauge("gateway"))
         self._request_log = RequestLog(registry)
+        self._gate = RequestGate(settings.gateway.max_ongoing_requests)
         self._tasks = RequestTasks(ledger, self._request_log.add)
         self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
@@ -47,7 +52,15 @@ class Gateway:
             operator=self._operator,
             tasks=self._tasks,
             request_id_header=False,
+            gate=self._gate,
         )
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take no more documents and finish those under way; how many had to be ended."""
+        log.info("draining", extra={"timeout_s": timeout_s})
+        ended = await self._gate.finish(timeout_s)
+        log.info("drained", extra={"ended": ended})
+        return ended
 
     async def __del__(self) -> None:
         await self._request_log.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
@@ -31,13 +31,11 @@ from serve_app.policy.admission import (
     decide,
 )
 from serve_app.policy.budget import ByteBudget
+from serve_app.policy.drain_rate import DrainRate
 from serve_app.policy.memory_pressure import ACTIONS, Crossing, PressureGauge
 from serve_app.settings import PressureSettings
 
 log = logging.getLogger("ocr_serve.memory")
-
-# Pages whose ends give the drain rate.
-DRAIN_PAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class MemoryGuard:
         self._managers: Mapping[str, ModelManager] = {}
         self._waiting: OrderedDict[str, Priority] = OrderedDict()
         self._changed = asyncio.Event()
-        self._ends: deque[float] = deque(maxlen=DRAIN_PAGES)
+        self._drain = DrainRate()
         self._tasks: set[asyncio.Task[object]] = set()
         self.budget = ByteBudget(budget_bytes)
         self.readings: tuple[DomainReading, ...] = ()
@@ -104,14 +102,11 @@ class MemoryGuard:
     @property
     def drain_rate(self) -> float | None:
         """Pages that ended per second lately; None before two of them did."""
-        if len(self._ends) < 2:
-            return None
-        span_s = clock.now() - self._ends[0]
-        return len(self._ends) / span_s if span_s > 0 else None
+        return self._drain.per_second(clock.now())
 
-    def page_ended(self) -> None:
-        """For the drain rate."""
-        self._ends.append(clock.now())
+    def page_ended(self, *, left: int) -> None:
+        """For the drain rate; ``left``: pages that run or wait."""
+        self._drain.ended(clock.now(), left=left)
 
     def notify(self) -> None:
         """Something changed that a waiting page may have waited for."""

@@ -17,6 +17,7 @@ import logging
 import os
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +43,7 @@ from serve_app.errors import (
     QueueFull,
     UnknownModel,
 )
-from serve_app.facts import Outcome
+from serve_app.facts import Outcome, Priority
 from serve_app.outcome import SUCCESS, outcome_of
 from serve_app.policy.admission import retry_after_s
 from serve_app.policy.model_estimators import ModelEstimators
@@ -108,6 +109,8 @@ class OCRService:
         self._page_log = PageLog()
         self._ledger = TaskLedger(metrics.ledger_gauge(f"pool-{pool}"))
         self._pages: set[asyncio.Task[PageResult]] = set()
+        self._batch: dict[asyncio.Task[PageResult], PageCost] = {}
+        self._displaced: WeakSet[asyncio.Task[PageResult]] = WeakSet()
         self._recycling = False
         self._reporter = ReplicaReporter(
             self._replica,
@@ -150,18 +153,19 @@ class OCRService:
         if job.model not in self._models:
             raise UnknownModel(f"no model {job.model!r}; declared: {', '.join(self._models)}")
         if len(self._pages) >= self._pool.max_queued_pages:
-            here = len(self._pages)
-            raise QueueFull(
-                f"{here} pages in this worker (pools.*.max_queued_pages)",
-                float(retry_after_s(here, self._guard.drain_rate)),
-            )
+            self._make_room(job.priority)
         cost = PageCost(clock.now())
         page = asyncio.create_task(self._recorded(file, job, cost, cost.came + deadline_s))
         self._pages.add(page)
         page.add_done_callback(self._pages.discard)
+        if job.priority == "batch":
+            self._batch[page] = cost
+            page.add_done_callback(self._batch.pop)
         try:
             return await asyncio.shield(page)
         except asyncio.CancelledError:
+            if page in self._displaced:
+                raise self._queue_full() from None
             # The caller left. A page that waits is dropped. To take back one that runs, its engine
             # has to be ended: that is for the configuration to say.
             if not cost.started:
@@ -175,6 +179,26 @@ class OCRService:
             # A task holds its exception, whose traceback holds this frame: a circle, in which the
             # file would stay pinned until the garbage collector comes by.
             del page
+
+    def _make_room(self, priority: Priority) -> None:
+        """The queue is full: an interactive page takes the place of the last batch page that waits.
+
+        Raises:
+            QueueFull: there is none, or the page is batch work itself.
+        """
+        waiting = [page for page, cost in self._batch.items() if not cost.started]
+        left = [page for page in waiting if page not in self._displaced]
+        if priority == "batch" or not left:
+            raise self._queue_full()
+        self._displaced.add(left[-1])
+        left[-1].cancel()
+
+    def _queue_full(self) -> QueueFull:
+        here = len(self._pages)
+        return QueueFull(
+            f"{here} pages in this worker (pools.*.max_queued_pages)",
+            float(retry_after_s(here, self._guard.drain_rate)),
+        )
 
     async def models(self) -> dict[str, Any]:
         """State of every model in this replica."""
@@ -216,7 +240,8 @@ class OCRService:
             ended = outcome_of(error)
             raise
         finally:
-            self._guard.page_ended()
+            if cost.started:  # what left the queue otherwise says nothing of its speed
+                self._guard.page_ended(left=len(self._pages) - 1)
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
         return dataclasses.replace(result, record=record)

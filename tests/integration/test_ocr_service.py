@@ -31,6 +31,7 @@ from serve_app.errors import (
     ReplicaUnavailable,
     UnknownModel,
 )
+from serve_app.facts import Priority
 from serve_app.settings import AppSettings
 from serve_app.testing_engine import FACTORY
 
@@ -56,10 +57,14 @@ async def service(
 
 
 async def page(
-    replica: OCRService, deadline_s: float = 30, model: str = "ocr", **command: Any
+    replica: OCRService,
+    deadline_s: float = 30,
+    model: str = "ocr",
+    priority: Priority = "interactive",
+    **command: Any,
 ) -> PageResult:
     file = np.frombuffer(json.dumps(command).encode(), np.uint8)
-    job = PageJob(model, "png", 0, PredictOptions())
+    job = PageJob(model, "png", 0, PredictOptions(), priority=priority)
     return await replica.predict_page(file, job, deadline_s)
 
 
@@ -271,6 +276,21 @@ async def test_beyond_the_bounded_queue_a_page_is_refused_at_once() -> None:
             await page(replica)
         await asyncio.gather(*pages)
         await page(replica)
+
+
+async def test_in_a_full_queue_batch_work_makes_room_for_an_interactive_page() -> None:
+    async with service(pool={"max_queued_pages": 3}) as replica:
+        running = asyncio.create_task(page(replica, sleep_s=0.3))
+        await asyncio.sleep(0.1)
+        first, last = (asyncio.create_task(page(replica, priority="batch")) for _ in range(2))
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFull):
+            await page(replica, priority="batch")
+        interactive = asyncio.create_task(page(replica))
+        with pytest.raises(QueueFull, match="max_queued_pages"):
+            await last
+        await asyncio.gather(running, first, interactive)
+        assert replica._ledger.open_entries == 0
 
 
 async def test_an_idle_engine_is_unloaded_and_the_next_page_loads_again() -> None:

@@ -1,0 +1,109 @@
+"""How many requests a gateway has under way: a bound, and an end.
+
+Serve has bounds of its own, but what they refuse waits first, and is told so without a Retry-After.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serve_app.api.auth import OPERATOR_PATHS, path_of
+from serve_app.api.context import priority_of
+from serve_app.clock import now
+from serve_app.errors import QueueFull, ServerStopping
+from serve_app.facts import Priority
+from serve_app.policy.admission import retry_after_s
+from serve_app.policy.drain_rate import DrainRate
+
+# For answers that say so to reach their clients.
+LAST_WORDS_S = 2.0
+
+
+class RequestGate:
+    """Lets requests in up to ``limit``, and at last no more. On one event loop.
+
+    Half of the places are for interactive requests only: they find room while batch work queues.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limits: dict[Priority, int] = {"interactive": limit, "batch": (limit + 1) // 2}
+        self._open = 0
+        self._drain = DrainRate()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._given_up = asyncio.Event()
+        self.stopping = False
+
+    @contextlib.contextmanager
+    def request(self, priority: Priority) -> Iterator[None]:
+        """A request is under way, to the end of its answer.
+
+        Raises:
+            QueueFull: as many are under way as may be.
+            ServerStopping: no more are taken.
+        """
+        if self.stopping:
+            raise ServerStopping("this server is stopping")
+        if self._open >= self._limits[priority]:
+            raise QueueFull(
+                f"{self._open} requests under way (gateway.max_ongoing_requests)",
+                float(retry_after_s(self._open, self._drain.per_second(now()))),
+            )
+        self._open += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            self._drain.ended(now(), left=self._open)
+            if not self._open:
+                self._idle.set()
+
+    async def finish(self, timeout_s: float) -> int:
+        """Take no more requests and wait for those under way.
+
+        After ``timeout_s`` they are ended with ``ServerStopping``; the number of those.
+        """
+        self.stopping = True
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        ended = self._open
+        self._given_up.set()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), LAST_WORDS_S)
+        return ended
+
+    async def given_up(self) -> None:
+        """Returns when requests under way are to end."""
+        await self._given_up.wait()
+
+
+def gate_of(request: Request) -> RequestGate:
+    """The one that this request has passed."""
+    gate = request.scope["state"]["gate"]
+    assert isinstance(gate, RequestGate)
+    return gate
+
+
+class RequestGateMiddleware:
+    """Documents (POST) pass the gate; probes, lists and an operator's orders go around it."""
+
+    def __init__(self, app: ASGIApp, gate: RequestGate) -> None:
+        self._app, self._gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        if OPERATOR_PATHS.fullmatch(path_of(scope)):  # least of all under load
+            await self._app(scope, receive, send)
+            return
+        scope["state"]["gate"] = self._gate
+        with self._gate.request(priority_of(Request(scope))):
+            await self._app(scope, receive, send)
