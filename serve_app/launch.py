@@ -94,6 +94,37 @@ class Endpoint:
         return True
 
 
+@dataclass(frozen=True)
+class Draining:
+    """How long the requests under way may take when the application is to stop."""
+
+    application: str
+    timeout_s: float
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Draining:
+        """As a checked Serve configuration says."""
+        application = config["applications"][0]
+        settings = AppSettings.model_validate(application.get("args") or {})
+        return cls(application.get("name", "default"), settings.gateway.drain_timeout_s)
+
+    def drain(self) -> None:
+        """Have every gateway finish its requests; never raises."""
+        from ray import serve
+
+        from serve_app.app import GATEWAY
+
+        try:
+            gateways = serve.get_deployment_handle(GATEWAY, self.application)
+            answers = gateways.broadcast("drain", self.timeout_s)
+            ended = sum(answers.results(timeout_s=self.timeout_s + DRAIN_ANSWER_S))
+        except Exception as error:
+            _say(f"requests under way could not be finished: {type(error).__name__}: {error}")
+            return
+        if ended:
+            _say(f"{ended} requests were ended: they took longer than {self.timeout_s:g} s")
+
+
 def run(
     file: Path, *, ready_timeout_s: float, dashboard: bool, environ: MutableMapping[str, str]
 ) -> int:
@@ -118,7 +149,7 @@ def run(
             f"warning: {endpoint.host} can be reached from other machines, and no API key is "
             "asked for (auth.required)"
         )
-    launch = Launch(file, endpoint, ready_timeout_s, drain_timeout_s(config))
+    launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
     return launch.serve(joins=joins, dashboard=dashboard)
 
 
@@ -126,12 +157,12 @@ class Launch:
     """One run of Serve in this process: the main thread serves, another one waits for ready."""
 
     def __init__(
-        self, file: Path, endpoint: Endpoint, ready_timeout_s: float, drain_timeout_s: float
+        self, file: Path, endpoint: Endpoint, ready_timeout_s: float, draining: Draining
     ) -> None:
         self._file = file
         self._endpoint = endpoint
         self._ready_timeout_s = ready_timeout_s
-        self._drain_timeout_s = drain_timeout_s
+        self._draining = draining
         self._is_up = False
         self._started = time.monotonic()
         self._stopping = threading.Event()
@@ -195,13 +226,13 @@ class Launch:
     def _drain(self) -> None:
         """Have the requests under way answered: Serve's shutdown would break their connections."""
         # In a thread of its own: the signal may have come while this one was inside Ray.
-        thread = threading.Thread(target=drain, args=(self._drain_timeout_s,), daemon=True)
+        thread = threading.Thread(target=self._draining.drain, daemon=True)
         thread.start()
-        thread.join(self._drain_timeout_s + DRAIN_ANSWER_S)
+        thread.join(self._draining.timeout_s + DRAIN_ANSWER_S)
 
     def _limit_shutdown(self) -> None:
         """End the process if a clean shutdown takes too long; Ray's processes end with it."""
-        timer = threading.Timer(self._drain_timeout_s + SHUTDOWN_TIMEOUT_S, os._exit, (1,))
+        timer = threading.Timer(self._draining.timeout_s + SHUTDOWN_TIMEOUT_S, os._exit, (1,))
         timer.daemon = True
         timer.start()
 
@@ -228,28 +259,6 @@ class Launch:
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
-def drain(timeout_s: float) -> None:
-    """Have every gateway finish its requests, within ``timeout_s``; never raises."""
-    from ray import serve
-
-    from serve_app.app import GATEWAY
-
-    try:
-        for name in serve.status().applications:
-            gateways = serve.get_deployment_handle(GATEWAY, name).broadcast("drain", timeout_s)
-            ended = sum(gateways.results(timeout_s=timeout_s + DRAIN_ANSWER_S))
-            if ended:
-                _say(f"{ended} requests were ended: they took longer than {timeout_s:g} s")
-    except Exception as error:
-        _say(f"requests under way could not be finished: {type(error).__name__}: {error}")
-
-
-def drain_timeout_s(config: dict[str, Any]) -> float:
-    """Of a checked configuration."""
-    args = config["applications"][0].get("args") or {}
-    return AppSettings.model_validate(args).gateway.drain_timeout_s
 
 
 def auth_is_required(config: dict[str, Any]) -> bool:

@@ -37,6 +37,8 @@ from serve_app.temp_folders import temp_folder
 # PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
 MAX_OUTPUT_SIDE = 2000
 JPEG = ".jpg"
+# The kernel gives a tenth of the share of an ordinary process, if one wants it.
+NICENESS = 10
 
 
 def build(spec: dict[str, Any]) -> PaddleEngine:
@@ -46,6 +48,8 @@ def build(spec: dict[str, Any]) -> PaddleEngine:
         WeightsError: weights are missing or damaged.
         EngineUnavailable: the pipeline cannot be built with these settings.
     """
+    # Whoever answers "too much" or "are you alive" must not wait for those who compute.
+    os.nice(NICENESS)
     return PaddleEngine(
         ModelSettings.model_validate(spec["model"]),
         LimitSettings.model_validate(spec["limits"]),

@@ -121,6 +121,7 @@ def body(data: bytes, kind: int) -> bytes:
 
 
 SLOW = body(text_pdf(["\n".join(["The quick brown fox jumps over the lazy dog"] * 45)] * 2), 0)
+PAGE = body(text_pdf(["\n".join(["The quick brown fox jumps over the lazy dog"] * 12)]), 0)
 HELLO = body(encoded(text_picture("Hello 42"), "png"), 1)
 
 
@@ -236,7 +237,7 @@ def _cpu_seconds(server: HttpServer) -> dict[int, float]:
 
 
 async def overload(server: HttpServer) -> Facts:
-    """Five times what the server can do, for a minute, whether it answers or not."""
+    """Pages of twelve lines, five times as many as it can read, whether it answers or not."""
     capacity = await _capacity(server)
     began = time.monotonic()
     tasks: list[asyncio.Task[Answer]] = []
@@ -244,14 +245,14 @@ async def overload(server: HttpServer) -> Facts:
         before = pss_bytes(server.processes())
         while (passed := time.monotonic() - began) < OVERLOAD_S:
             wanted = int(passed * capacity * TIMES_CAPACITY)
-            tasks += [asyncio.create_task(ask(server, HELLO)) for _ in range(wanted - len(tasks))]
+            tasks += [asyncio.create_task(ask(server, PAGE)) for _ in range(wanted - len(tasks))]
             await asyncio.sleep(0.02)
         done_in_time = [task.result() for task in tasks if task.done()]
         answers = await asyncio.gather(*tasks)
     served = [answer for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status == 503]
     within = sum(answer.status == 200 for answer in done_in_time) / OVERLOAD_S
-    after = await ask(server, HELLO)
+    after = await ask(server, PAGE)
     found = {
         "answers": statuses(answers),
         "capacity": f"{capacity:.2f} pages/s",
@@ -275,7 +276,7 @@ async def _capacity(server: HttpServer) -> float:
     async def client() -> None:
         nonlocal served
         while time.monotonic() - began < CAPACITY_S:
-            answer = await ask(server, HELLO)  # not in one line: others count meanwhile
+            answer = await ask(server, PAGE)  # not in one line: others count meanwhile
             served += answer.status == 200
 
     await asyncio.gather(*(client() for _ in range(CLIENTS_AT_CAPACITY)))

@@ -21,6 +21,7 @@ from serve_app.documents.render import render_page
 from serve_app.errors import InvalidFile, InvalidRequest, OcrServeError, UnknownModel
 from serve_app.settings import DocumentSettings, LimitSettings
 from serve_app.testing import fake_settings
+from tests.fuzz.effort import fuzzed
 from tests.fuzz.mutation import damaged
 
 pytestmark = pytest.mark.fuzz
@@ -36,6 +37,7 @@ JSON = st.recursive(
 )
 
 
+@fuzzed
 @given(damaged() | st.binary(max_size=300))
 def test_a_document_is_described_and_drawn_as_described_or_refused(data: bytes) -> None:
     try:
@@ -53,6 +55,7 @@ def test_a_document_is_described_and_drawn_as_described_or_refused(data: bytes) 
         assert drawn.shape == (page.height, page.width, 3)
 
 
+@fuzzed
 @given(JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
 async def test_a_body_is_json_or_refused(body: bytes) -> None:
     try:
@@ -62,6 +65,7 @@ async def test_a_body_is_json_or_refused(body: bytes) -> None:
     json.loads(body)  # what we took, the reference takes
 
 
+@fuzzed
 @given(st.binary(max_size=300), st.data())
 def test_base64_of_either_alphabet_with_blanks_anywhere_is_read(data: bytes, draw: Any) -> None:
     encode = draw.draw(st.sampled_from([base64.b64encode, base64.urlsafe_b64encode]))
@@ -70,6 +74,7 @@ def test_base64_of_either_alphabet_with_blanks_anywhere_is_read(data: bytes, dra
     assert decode_base64(text[:at] + draw.draw(st.text(" \r\n\t", max_size=3)) + text[at:]) == data
 
 
+@fuzzed
 @given(st.text(max_size=200))
 def test_other_text_is_no_base64(text: str) -> None:
     try:
@@ -79,6 +84,7 @@ def test_other_text_is_no_base64(text: str) -> None:
     assert text.isascii()
 
 
+@fuzzed
 @given(st.dictionaries(st.sampled_from(OWN) | st.text(max_size=12), st.text(max_size=12)))
 def test_parameters_are_read_or_refused(given_: dict[str, str]) -> None:
     try:
@@ -88,6 +94,7 @@ def test_parameters_are_read_or_refused(given_: dict[str, str]) -> None:
     assert params.model in SETTINGS.models
 
 
+@fuzzed
 @given(st.text("0123456789-, x", max_size=12), st.integers(1, 20))
 def test_page_ranges_are_read_or_refused(text: str, count: int) -> None:
     try:

@@ -10,6 +10,7 @@ from serve_app.api.app import build_http_app
 from serve_app.errors import UnknownModel
 from serve_app.facts import TaskKind
 from serve_app.testing import FakeDocumentService, fake_settings
+from tests.fuzz.effort import fuzzed
 
 pytest.importorskip("schemathesis", reason="the lock has it from Python 3.11 on")
 from schemathesis.checks import not_a_server_error
@@ -63,5 +64,6 @@ schema = from_asgi("/openapi.json", app)
 
 
 @schema.parametrize()
+@fuzzed
 def test_the_answer_is_one_that_is_described(case: Any) -> None:
     case.call_and_validate(checks=PROMISES)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 EXAMPLES = "OCR_SERVE_FUZZ_EXAMPLES"
 
 _asked = os.environ.get(EXAMPLES)
-settings.register_profile(
-    "fuzz",
+#: Decorates every test here. Not a profile: that would reach the other tests of a session.
+fuzzed = settings(
     max_examples=int(_asked or 50),
     derandomize=_asked is None,
     database=None,
@@ -19,4 +19,3 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-settings.load_profile("fuzz")
