@@ -228,6 +228,9 @@ class Launch:
         # In a thread of its own: the signal may have come while this one was inside Ray.
         thread = threading.Thread(target=self._draining.drain, daemon=True)
         thread.start()
+        thread.join(1.0)
+        if thread.is_alive():
+            _say(f"finishing what is under way, for at most {self._draining.timeout_s:g} s")
         thread.join(self._draining.timeout_s + DRAIN_ANSWER_S)
 
     def _limit_shutdown(self) -> None:
