@@ -73,6 +73,7 @@ async def _abandoned(request: Request) -> NoReturn:
         await asyncio.wait((gone, given_up), return_when=asyncio.FIRST_COMPLETED)
         if gone.done():
             raise ClientDisconnect
+        given_up.result()  # not its failure, which would look the same
         raise ServerStopping("this server is stopping, and the request took too long to wait for")
     finally:
         gone.cancel()

@@ -34,9 +34,9 @@ class RequestGate:
         self._limits: dict[Priority, int] = {"interactive": limit, "batch": (limit + 1) // 2}
         self._open = 0
         self._drain = DrainRate()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._given_up = asyncio.Event()
+        self._idle: asyncio.Event | None = None  # while somebody waits for it
+        self._given_up = False
+        self._waiting: set[asyncio.Future[None]] = set()
         self.stopping = False
 
     @contextlib.contextmanager
@@ -55,13 +55,12 @@ class RequestGate:
                 float(retry_after_s(self._open, self._drain.per_second(now()))),
             )
         self._open += 1
-        self._idle.clear()
         try:
             yield
         finally:
             self._open -= 1
             self._drain.ended(now(), left=self._open)
-            if not self._open:
+            if not self._open and self._idle is not None:
                 self._idle.set()
 
     async def finish(self, timeout_s: float) -> int:
@@ -70,17 +69,31 @@ class RequestGate:
         After ``timeout_s`` they are ended with ``ServerStopping``; the number of those.
         """
         self.stopping = True
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
-        ended = self._open
-        self._given_up.set()
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), LAST_WORDS_S)
+        await self._until_idle(timeout_s)
+        ended, self._given_up = self._open, True
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        await self._until_idle(LAST_WORDS_S)
         return ended
 
     async def given_up(self) -> None:
         """Returns when requests under way are to end."""
-        await self._given_up.wait()
+        if self._given_up:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            await future
+        finally:
+            self._waiting.discard(future)
+
+    async def _until_idle(self, timeout_s: float) -> None:
+        self._idle = asyncio.Event()
+        if not self._open:
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
 
 
 def gate_of(request: Request) -> RequestGate:
