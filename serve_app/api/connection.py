@@ -27,7 +27,7 @@ async def while_connected(request: Request, deadline: Deadline, work: Coroutine[
         ServerStopping: it does not wait any longer.
         DeadlineExceeded: the deadline passed before ``work`` was done.
     """
-    return await _race(deadline, work, _abandoned(request))
+    return await _race(deadline, work, _disconnected(request), _given_up(request))
 
 
 async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
@@ -36,28 +36,29 @@ async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         DeadlineExceeded: the deadline passed first.
     """
-    return await _race(deadline, work, _never())
+    return await _race(deadline, work)
 
 
 async def _race(
-    deadline: Deadline, work: Coroutine[Any, Any, T], leaving: Coroutine[Any, Any, NoReturn]
+    deadline: Deadline, work: Coroutine[Any, Any, T], *endings: Coroutine[Any, Any, NoReturn]
 ) -> T:
-    task, watcher = asyncio.ensure_future(work), asyncio.ensure_future(leaving)
+    """The result of ``work``, or what the first of ``endings`` raises."""
+    racers: list[asyncio.Future[Any]] = [asyncio.ensure_future(one) for one in (work, *endings)]
     try:
         timeout_s = deadline.remaining_s()
-        await asyncio.wait((task, watcher), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        if watcher.done():
-            watcher.result()  # raises
+        await asyncio.wait(racers, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for racer in racers:  # the work first: it may be done at the same moment
+            if racer.done():
+                result: T = racer.result()
+                return result
         raise DeadlineExceeded(DEADLINE_MESSAGE)
     finally:
-        task.cancel()
-        watcher.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
+        for racer in racers:
+            racer.cancel()
+        await asyncio.gather(*racers, return_exceptions=True)
         # A task holds its exception, whose traceback holds this frame: a circle, in which the
         # whole file would stay until the garbage collector comes by.
-        del task, watcher
+        del racers, racer
 
 
 async def _never() -> NoReturn:
@@ -65,29 +66,20 @@ async def _never() -> NoReturn:
     raise AssertionError("unreachable: nobody sets it")
 
 
-async def _abandoned(request: Request) -> NoReturn:
-    """Raise when nobody waits for the answer any more, or the server does not."""
-    gone = asyncio.ensure_future(_disconnected(request))
-    given_up = asyncio.ensure_future(gate_of(request).given_up())
-    try:
-        await asyncio.wait((gone, given_up), return_when=asyncio.FIRST_COMPLETED)
-        if gone.done():
-            raise ClientDisconnect
-        given_up.result()  # not its failure, which would look the same
-        raise ServerStopping("this server is stopping, and the request took too long to wait for")
-    finally:
-        gone.cancel()
-        given_up.cancel()
-        await asyncio.gather(gone, given_up, return_exceptions=True)
+async def _given_up(request: Request) -> NoReturn:
+    """Raise when the server does not wait for the answer any more."""
+    await gate_of(request).given_up()
+    raise ServerStopping("this server is stopping, and the request took too long to wait for")
 
 
-async def _disconnected(request: Request) -> None:
-    """Return when the client has gone; never if the server cannot tell."""
+async def _disconnected(request: Request) -> NoReturn:
+    """Raise when the client has gone; never if the server cannot tell."""
     try:
         while (await request.receive())["type"] != "http.disconnect":
             pass
     except Exception:
         await _never()
+    raise ClientDisconnect
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from serve_app.deployments.replica_reporter import ReplicaReporter
 from serve_app.deployments.turnstile import Turnstile
 from serve_app.devices.probe import MemoryProbe, probe_for
 from serve_app.document import PageResult
-from serve_app.engines.environment import engine_environment
+from serve_app.engines.environment import engine_device, engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
 from serve_app.errors import (
     DeadlineExceeded,
@@ -359,7 +359,7 @@ class OCRService:
             "model": model.model_dump(mode="json"),
             "limits": settings.limits.model_dump(mode="json"),
             "documents": settings.documents.model_dump(mode="json"),
-            "device": "cpu" if model.engine.device == "cpu" else self._pool.device,
+            "device": engine_device(self._pool, model),
         }
         font_path, budget_bytes = settings.paddlex.font_path, self._budget_bytes
         environment = engine_environment(self._pool, model, font_path, budget_bytes)

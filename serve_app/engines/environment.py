@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from serve_app.devices import cpu
 from serve_app.engines.pipeline_config import resolve_runtime
 from serve_app.settings import ModelSettings, PoolSettings
+
+
+def engine_device(pool: PoolSettings, model: ModelSettings) -> Literal["cpu", "gpu"]:
+    """Where the model's engines compute in this pool."""
+    return "cpu" if model.engine.device == "cpu" else pool.device
 
 
 def engine_environment(
@@ -24,8 +30,7 @@ def engine_environment(
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
-    device = "cpu" if model.engine.device == "cpu" else pool.device
-    if resolve_runtime(model.engine, device, cpu.flags()).provider == "cpu":
+    if resolve_runtime(model.engine, engine_device(pool, model), cpu.flags()).provider == "cpu":
         # Tensors stay in the heap from one to the next, instead of being mapped and zeroed each
         # time; ``host.py`` trims the heap when the engine rests. DESIGN.md has what it gives, and
         # why not with OpenVINO.

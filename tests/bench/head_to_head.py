@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from tests.bench import facts, store
 from tests.bench.contender import ContenderFailed
@@ -32,6 +30,7 @@ from tests.bench.http_servers import HttpServer, OcrServe, PaddlexServe
 from tests.bench.memory import PeakMemory, pss_bytes
 from tests.bench.paddlex_config import write_config
 from tests.bench.pipelines import PIPELINES
+from tests.bench.processes import cpu_seconds
 from tests.bench.report import machine_section
 from tests.bench.session import say
 from tests.documents import encoded, pixel_bomb_png, text_pdf, text_picture, thin_png, truncated
@@ -221,19 +220,10 @@ async def dead_worker(server: HttpServer) -> Facts:
 
 async def _busiest(server: HttpServer) -> int:
     """The process of the server that computes most within a second."""
-    before = _cpu_seconds(server)
+    processes = server.processes()
+    before = {process.pid: cpu_seconds([process]) for process in processes}
     await asyncio.sleep(1)
-    spent = {pid: s - before.get(pid, 0) for pid, s in _cpu_seconds(server).items()}
-    return max(spent, key=spent.__getitem__)
-
-
-def _cpu_seconds(server: HttpServer) -> dict[int, float]:
-    found = {}
-    for process in server.processes():
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            found[process.pid] = times.user + times.system
-    return found
+    return max(processes, key=lambda process: cpu_seconds([process]) - before[process.pid]).pid
 
 
 async def overload(server: HttpServer) -> Facts:
