@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from dataclasses import dataclass
 
 import httpx
 import pytest
 
+from serve_app.facts import Priority
 from serve_app.testing_engine import faulty
 from tests.documents import picture
 from tests.e2e.ledger import domains
 from tests.faults.scene import ENGINES, MIB, QUEUE_PAGES, Before
+from tests.faults.traffic import Ended, ended
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -27,17 +28,7 @@ BATCH_EVERY = 4
 TIMEOUT_S = 60.0
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Of one request, and whether it was batch work."""
-
-    status: int
-    code: str | None
-    retry_after: str | None
-    batch: bool
-
-
-async def offered(url: str, seconds: float, rate: float) -> list[Answer]:
+async def offered(url: str, seconds: float, rate: float) -> list[tuple[Priority, Ended]]:
     """Requests at a steady rate, whether they are answered or not; every fourth is batch work."""
     body = faulty(picture("png"), sleep_s=PAGE_S)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
@@ -45,15 +36,12 @@ async def offered(url: str, seconds: float, rate: float) -> list[Answer]:
         base_url=url, limits=limits, timeout=TIMEOUT_S, trust_env=False
     ) as http:
 
-        async def ask(number: int) -> Answer:
-            batch = number % BATCH_EVERY == 0
-            query = {"priority": "batch" if batch else "interactive"}
-            answer = await http.post("/v1/parse", content=body, params=query)
-            refused = answer.status_code != 200
-            code = answer.json()["error"]["code"] if refused else None
-            return Answer(answer.status_code, code, answer.headers.get("retry-after"), batch)
+        async def ask(number: int) -> tuple[Priority, Ended]:
+            priority: Priority = "interactive" if number % BATCH_EVERY else "batch"
+            began, query = time.monotonic(), {"priority": priority}
+            return priority, ended(began, await http.post("/v1/parse", content=body, params=query))
 
-        began, tasks = time.monotonic(), list[asyncio.Task[Answer]]()
+        began, tasks = time.monotonic(), list[asyncio.Task[tuple[Priority, Ended]]]()
         while (passed := time.monotonic() - began) < seconds:
             due = int(passed * rate) + 1 - len(tasks)
             tasks += [asyncio.create_task(ask(len(tasks) + n)) for n in range(due)]
@@ -64,19 +52,20 @@ async def offered(url: str, seconds: float, rate: float) -> list[Answer]:
 def test_more_than_can_be_done_is_refused_and_the_rest_is_done(before: Before) -> None:
     server = before.server
     answers = asyncio.run(offered(server.url, SECONDS, TIMES * CAPACITY))
-    outcomes = Counter(answer.code or str(answer.status) for answer in answers)
+    outcomes = Counter(answer.code or str(answer.status) for _, answer in answers)
     print(f"offered {TIMES * CAPACITY:g} pages/s for {SECONDS:g} s: {dict(outcomes)}")
     assert len(answers) >= 0.9 * TIMES * CAPACITY * SECONDS
     assert outcomes.keys() == {"200", "queue_full"}
-    refused = [answer for answer in answers if answer.status != 200]
+    refused = [answer for _, answer in answers if answer.status != 200]
     assert {answer.status for answer in refused} == {503}
     # At most as long as a full queue takes, with room for an engine that is still starting.
     waits = [int(answer.retry_after or 0) for answer in refused]
     assert all(1 <= wait <= 4 * QUEUE_PAGES / CAPACITY for wait in waits), Counter(waits)
-    served = [answer for answer in answers if answer.status == 200]
+    served = [priority for priority, answer in answers if answer.status == 200]
     assert len(served) >= CAPACITY * SECONDS / 2, "engines were idle while work was refused"
-    asked_batch = sum(answer.batch for answer in answers) / len(answers)
-    assert sum(answer.batch for answer in served) / len(served) < asked_batch, "batch work yields"
+    asked = [priority for priority, _ in answers]
+    asked_batch = asked.count("batch") / len(asked)
+    assert served.count("batch") / len(served) < asked_batch, "batch work yields"
     for domain in domains(server):
         engines = sum(engine["facts"]["memory_bytes"] for engine in domain["engines"])
         assert engines <= domain["budget_bytes"] + MIB

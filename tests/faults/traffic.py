@@ -103,11 +103,12 @@ def _client(
                 kind = type(error).__name__
                 seen.requests.append(Ended(began, time.monotonic(), None, kind, None))
             else:
-                seen.requests.append(_ended(began, answer))
+                seen.requests.append(ended(began, answer))
             over.wait(pause_s)
 
 
-def _ended(began: float, answer: httpx.Response) -> Ended:
+def ended(began: float, answer: httpx.Response) -> Ended:
+    """What became of a request that was answered now."""
     code = None
     if answer.status_code != 200:
         with contextlib.suppress(ValueError, KeyError, TypeError):
