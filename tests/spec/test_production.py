@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from serve_app.devices import process_memory
 from serve_app.devices.scripted import SIMULATED_DEVICES
 from serve_app.engines.host import REST_S
 from serve_app.settings import AppSettings
@@ -205,7 +206,8 @@ def gpu_domain(server: Server) -> dict[str, Any]:
 def ours_as_the_kernel_says(server: Server) -> int:
     """What the books have of our engines, once that is what they hold now; else 0."""
     told: int = gpu_domain(server)["ours_bytes"]
-    held = sum(engine.memory_info().rss for engine in server.engine_processes())
+    now = [process_memory.read(engine.pid) for engine in server.engine_processes()]
+    held = sum(memory.resident_bytes for memory in now if memory)
     return told if abs(told - held) < 0.01 * held else 0
 
 
