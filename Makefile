@@ -78,6 +78,11 @@ check: ## the configuration files, strictly
 	$(SETUP) cpu
 	@$(BIN)/ocr-serve check configs/*.yaml
 
+.PHONY: manifests
+manifests: ## write what k8s/ and docker/ repeat of configs/ and serve_app/ray.env
+	$(SETUP) dev
+	@$(BIN)/python scripts/render_manifests.py
+
 .PHONY: lock
 lock: ## write requirements/*.lock anew from pyproject.toml (ARGS=--upgrade for newer versions)
 	$(SETUP) dev

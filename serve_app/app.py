@@ -4,11 +4,12 @@ The only place with deployments, binds, options and deployment names.
 """
 
 # No `from __future__ import annotations` here: Serve reads build's annotation at run time.
+import warnings
 from typing import Any
 
 from ray import serve
 from ray.serve import Application
-from ray.serve.config import RequestRouterConfig
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
@@ -17,7 +18,7 @@ from serve_app.deployments.memory_watch import MemoryWatch
 from serve_app.deployments.model_registry import ModelRegistry, WatchHandle
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.devices.heap import hand_back_freed_memory
-from serve_app.settings import AppSettings, PoolSettings
+from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
 
 GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
 
@@ -30,6 +31,10 @@ REFUSALS = 1000
 # How often a replica that is to stop looks whether its calls have ended; Serve's 2 s make a stop of
 # the whole application twice as long.
 STOP_LOOK_S = 0.2
+
+# How often a worker tells its pages to the autoscaler, and over how long Serve takes its own means.
+AUTOSCALING_INTERVAL_S = 1.0
+AUTOSCALING_LOOK_BACK_S = 2.5
 
 # One of each, whatever happens; they answer in microseconds and hold almost nothing.
 SINGLETON = {
@@ -107,7 +112,7 @@ def _pool(
     weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
     return serve.deployment(pool_replica).options(
         name=pool_deployment_name(name),
-        num_replicas=pool.num_replicas,
+        **_size(pool),
         ray_actor_options={
             "num_cpus": pool.num_cpus,
             "num_gpus": pool.num_gpus,
@@ -122,3 +127,34 @@ def _pool(
             request_routing_stats_period_s=1,
         ),
     )
+
+
+def _size(pool: PoolSettings) -> dict[str, Any]:
+    """How many replicas: a number, or Serve's autoscaling with our policy."""
+    if pool.autoscaling is None:
+        return {"num_replicas": pool.num_replicas}
+    return {"autoscaling_config": _autoscaling(pool.autoscaling, pool.num_gpus)}
+
+
+def _autoscaling(wanted: AutoscalingSettings, num_gpus: float) -> AutoscalingConfig:
+    policy = AutoscalingPolicy(
+        policy_function="serve_app.deployments.autoscaling:PageWaitPolicy",
+        policy_kwargs={
+            "target_wait_s": wanted.target_wait_s,
+            "page_seconds": wanted.page_seconds,
+            # A further worker with a whole GPU gets another one than those that are full.
+            "shares_device": num_gpus < 1,
+        },
+    )
+    with warnings.catch_warnings():
+        # The variables that are to replace it do nothing in Ray 2.60.
+        warnings.filterwarnings("ignore", message="The `metrics_interval_s` field")
+        return AutoscalingConfig(
+            min_replicas=wanted.min_replicas,
+            max_replicas=wanted.max_replicas,
+            upscale_delay_s=wanted.upscale_delay_s,
+            downscale_delay_s=wanted.downscale_delay_s,
+            metrics_interval_s=AUTOSCALING_INTERVAL_S,
+            look_back_period_s=AUTOSCALING_LOOK_BACK_S,
+            policy=policy,
+        )

@@ -1,8 +1,8 @@
-"""The environment variables that Ray and Paddle must see before they start, in one place.
+"""The environment variables that Ray and Paddle must see before they start: ``ray.env``.
 
 Used by ``ocr-serve run`` (launch.py). Whatever is already set wins. Where Ray is started in another
-way (``ray start``, KubeRay), the same variables belong into that process's environment:
-``ocr-serve env`` prints them.
+way (``ray start``, KubeRay), the same variables belong into that process's environment: the images
+and manifests take them from the same file, and ``ocr-serve env`` prints them.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import secrets
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-FIXED: Mapping[str, str] = {
-    # Ray kills a worker when the node's memory is this full; its default 0.95 is where our own
-    # critical level begins, which sheds load instead of killing.
-    "RAY_memory_usage_threshold": "0.98",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Serve wakes ten times a second in each of its processes by default, for nothing while nothing
-    # changes: 0.05 of a core with the controller at 0.25 s and the metrics at 1 s.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
-    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
-    # Otherwise PaddleX waits for model hubs at import, even if no model comes from there.
-    "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
-}
+FILE = Path(__file__).with_name("ray.env")
+
+
+def read_env_file(text: str) -> dict[str, str]:
+    """``NAME=value`` per line; no quotes, no expansion. Comments and empty lines are left out."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+FIXED: Mapping[str, str] = read_env_file(FILE.read_text(encoding="utf-8"))
 
 
 def home_is_writable(home: Path) -> bool:

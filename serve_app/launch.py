@@ -36,6 +36,7 @@ import yaml
 
 from serve_app import environment
 from serve_app.config_check import check_file
+from serve_app.deploy_status import deploy_failure, deploy_summary
 from serve_app.settings import AppSettings
 
 # Serve waits 20 s for each replica's requests, one after the other for dependent deployments.
@@ -308,33 +309,6 @@ def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
-
-
-def deploy_failure() -> str | None:
-    """Why the deploy failed, if it did. Only in a process that is connected to Ray."""
-    from ray import serve
-
-    for name, application in serve.status().applications.items():
-        if application.status == "DEPLOY_FAILED":
-            reason = last_line(application.message)
-            return f"the deploy of application {name!r} failed: {reason}"
-    return None
-
-
-def deploy_summary() -> str:
-    """The state of each deployment, for a person."""
-    from ray import serve
-
-    lines = []
-    for application in serve.status().applications.values():
-        for name, state in application.deployments.items():
-            lines.append(f"  {name}: {state.status.value} {last_line(state.message)}".rstrip())
-    return "\n".join(lines) or "  nothing is deployed"
-
-
-def last_line(message: str) -> str:
-    """The error at the end of a traceback; the whole of it is in the log above."""
-    return message.strip().rpartition("\n")[2]
 
 
 def welcome(url: str, seconds: float, sample: Path = Path("examples/page.pdf")) -> list[str]:

@@ -134,11 +134,47 @@ class ModelSettings(Strict):
         return self
 
 
+class AutoscalingSettings(Strict):
+    """How many workers a pool has, by the pages that wait (``policy/autoscaling.py``)."""
+
+    min_replicas: int = Field(
+        0, ge=0, description="0: none while nothing is asked of the pool, not even its devices."
+    )
+    max_replicas: PositiveInt
+    target_wait_s: PositiveFloat = Field(
+        30.0, description="Workers are added until the last page waits no longer than this."
+    )
+    page_seconds: PositiveFloat = Field(
+        3.0, description="Seconds of one worker per page, until pages were measured."
+    )
+    upscale_delay_s: float = Field(
+        5.0, ge=0, description="More must have been wanted this long; the first comes at once."
+    )
+    downscale_delay_s: float = Field(
+        60.0,
+        ge=0,
+        description="Fewer must have been wanted this long. The last worker stays until its models "
+        "have been unloaded (models.*.idle_timeout_s).",
+    )
+    start_wait_s: PositiveFloat = Field(
+        10.0,
+        description="How long pages wait for the first worker before they go to the next pool. "
+        "Without a next pool they wait until their deadline.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AutoscalingSettings:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas must not be above max_replicas")
+        return self
+
+
 class PoolSettings(Strict):
     """A pool of workers on one kind of device: a Serve deployment of OCRService replicas."""
 
     device: Literal["cpu", "gpu"]
-    num_replicas: PositiveInt = 1
+    num_replicas: PositiveInt = Field(1, description="Workers, where there is no `autoscaling`.")
+    autoscaling: AutoscalingSettings | None = None
     num_cpus: float = Field(1.0, ge=0, description="CPUs that Ray reserves per replica.")
     num_gpus: float = Field(0.0, ge=0, description="Share of a GPU per replica, e.g. 0.5.")
     memory_bytes: PositiveInt = Field(
@@ -167,6 +203,17 @@ class PoolSettings(Strict):
         if (self.device == "gpu") != (self.num_gpus > 0):
             raise ValueError("num_gpus must be above 0 for device: gpu, and 0 for device: cpu")
         return self
+
+    @model_validator(mode="after")
+    def _one_number_of_workers(self) -> PoolSettings:
+        if self.autoscaling is not None and "num_replicas" in self.model_fields_set:
+            raise ValueError("num_replicas and autoscaling exclude each other")
+        return self
+
+    @property
+    def starts_empty(self) -> bool:
+        """Whether it may have no worker and still take work."""
+        return self.autoscaling is not None and self.autoscaling.min_replicas == 0
 
 
 class PressureSettings(Strict):

@@ -6,6 +6,7 @@ error. Bodies are read by ``intake.py`` and ``upload.py``, answers are spooled b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from serve_app.api.api_keys import KeySource
 from serve_app.api.auth import AuthMiddleware
-from serve_app.api.context import RequestContextMiddleware
+from serve_app.api.context import RequestContext, RequestContextMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.gate import RequestGate, RequestGateMiddleware
 from serve_app.api.health import HealthRoutes
@@ -43,6 +44,7 @@ def build_http_app(
     request_id_header: bool = True,
     fetch: Fetch | None = None,
     gate: RequestGate | None = None,
+    on_end: Callable[[RequestContext], None] = lambda context: None,
 ) -> FastAPI:
     """The whole HTTP application.
 
@@ -54,6 +56,7 @@ def build_http_app(
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
         gate: bounds the requests under way, and stops; default: as ``settings.gateway`` says.
+        on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
     """
     app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
@@ -75,7 +78,10 @@ def build_http_app(
     app.add_exception_handler(HTTPException, handle_http_exception)
     app.add_exception_handler(RequestValidationError, handle_http_exception)
     app.add_middleware(
-        RequestContextMiddleware, on_error=error_response, request_id_header=request_id_header
+        RequestContextMiddleware,
+        on_error=error_response,
+        request_id_header=request_id_header,
+        on_end=on_end,
     )
     return app
 

@@ -49,6 +49,7 @@ class RequestContext:
         clock: seconds, monotonic.
         log_id: PaddleX's ``logId``: the client's own, once the body was read, if it is a token.
         status: of the answer, once it has started.
+        error_code: in the answer, if that is an error.
         facts: further fields for the log line: numbers and names, never document text.
         resources: what the request owns; closed when it ends, however it ends.
     """
@@ -58,6 +59,7 @@ class RequestContext:
     clock: Callable[[], float]
     log_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     status: int | None = None
+    error_code: str | None = None
     facts: dict[str, object] = field(default_factory=dict)
     resources: ExitStack = field(default_factory=ExitStack)
 
@@ -134,6 +136,7 @@ class RequestContextMiddleware:
         on_error: turns an exception into an answer.
         clock: seconds, monotonic.
         request_id_header: whether to add the header to the answer.
+        on_end: called with the context of every request that has ended; must neither wait nor fail.
     """
 
     def __init__(
@@ -142,8 +145,9 @@ class RequestContextMiddleware:
         on_error: Callable[[Request, BaseException], ASGIApp],
         clock: Callable[[], float] = now,
         request_id_header: bool = True,
+        on_end: Callable[[RequestContext], None] = lambda context: None,
     ) -> None:
-        self._app = app
+        self._app, self._on_end = app, on_end
         self._on_error = on_error
         self._clock = clock
         self._request_id_header = request_id_header
@@ -162,6 +166,7 @@ class RequestContextMiddleware:
         finally:
             context.resources.close()
             self._log(request, context)
+            self._on_end(context)
 
     async def _answer(
         self, request: Request, context: RequestContext, receive: Receive, send: Send

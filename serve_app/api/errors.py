@@ -134,6 +134,7 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     """The answer for ``exc`` in the envelope of the request's path; logs what is our fault."""
     context = context_of(request)
     error = to_http(exc)
+    context.error_code = error.code
     _log_error(request, context, error, exc)
     _forget_frames(exc)
     body: dict[str, Any]

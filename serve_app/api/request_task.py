@@ -39,13 +39,14 @@ class RequestTasks:
 
     Args:
         ledger: of the process.
-        record: takes the record of a task that has ended; must neither wait nor fail.
+        record: takes the record of a task that has ended, and its seconds; must neither wait nor
+            fail.
     """
 
     def __init__(
         self,
         ledger: TaskLedger | None = None,
-        record: Callable[[TaskRecord], None] = lambda record: None,
+        record: Callable[[TaskRecord, float], None] = lambda record, seconds: None,
     ) -> None:
         self._ledger, self._record = ledger or TaskLedger(), record
 
@@ -64,7 +65,8 @@ class RequestTasks:
             ended = _outcome_of(error)
             raise
         finally:
-            self._record(task.costs.record(task.ids, model, *ended))
+            seconds = context.clock() - context.started_s
+            self._record(task.costs.record(task.ids, model, *ended), seconds)
 
 
 def _outcome_of(error: BaseException) -> tuple[Outcome, str]:

@@ -8,12 +8,14 @@ from typing import Any
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import build_http_app
+from serve_app.api.context import RequestContext
 from serve_app.api.gate import RequestGate
 from serve_app.api.request_task import RequestTasks
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
 from serve_app.devices.heap import hand_back_freed_memory
+from serve_app.facts import TaskRecord
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
@@ -39,7 +41,7 @@ class Gateway:
         ledger = TaskLedger(metrics.ledger_gauge("gateway"))
         self._request_log = RequestLog(registry)
         self._gate = RequestGate(settings.gateway.max_ongoing_requests)
-        self._tasks = RequestTasks(ledger, self._request_log.add)
+        self._tasks = RequestTasks(ledger, self._task_ended)
         self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
 
@@ -53,6 +55,7 @@ class Gateway:
             tasks=self._tasks,
             request_id_header=False,
             gate=self._gate,
+            on_end=_request_ended,
         )
 
     async def drain(self, timeout_s: float) -> int:
@@ -65,3 +68,14 @@ class Gateway:
     async def __del__(self) -> None:
         await self._request_log.close()
         await self._service.close()
+
+    def _task_ended(self, record: TaskRecord, seconds: float) -> None:
+        labels = {"model": record.model, "outcome": record.outcome}
+        metrics.requests.inc(tags={**labels, "pool": record.pool})
+        metrics.request_seconds.observe(seconds, tags=labels)
+        self._request_log.add(record)
+
+
+def _request_ended(context: RequestContext) -> None:
+    if context.error_code is not None:
+        metrics.request_errors.inc(tags={"code": context.error_code})

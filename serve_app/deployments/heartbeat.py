@@ -40,6 +40,10 @@ class Reporter(Protocol):
         """The registry has heard, and says this."""
         ...
 
+    def publish(self) -> None:
+        """Show the present in the metrics."""
+        ...
+
     def set_autonomous(self, autonomous: bool) -> None:
         """Decide alone, or leave it to the registry."""
         ...
@@ -67,6 +71,7 @@ class Heartbeat:
         """Report until cancelled."""
         while True:
             self._changed.clear()
+            self._reporter.publish()
             await asyncio.gather(self._to_registry(), self._to_watch())
             await asyncio.sleep(DEBOUNCE_S)
             with contextlib.suppress(asyncio.TimeoutError):

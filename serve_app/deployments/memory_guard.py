@@ -96,8 +96,12 @@ class MemoryGuard:
     @property
     def level(self) -> Level:
         """Of the fullest domain that this replica uses."""
-        levels = [self._gauge.level(reading.domain) for reading in self.readings]
+        levels = map(self.level_of, self.readings)
         return max(levels, key=LEVELS.index, default="normal")
+
+    def level_of(self, reading: DomainReading) -> Level:
+        """Of the domain that was read."""
+        return self._gauge.level(reading.domain)
 
     @property
     def drain_rate(self) -> float | None:

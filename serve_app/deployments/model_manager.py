@@ -25,6 +25,7 @@ from serve_app.policy.model_lifecycle import (
     WakeAt,
 )
 from serve_app.settings import ModelSettings
+from serve_app.telemetry import metrics
 
 log = logging.getLogger("ocr_serve.models")
 
@@ -46,6 +47,7 @@ class ModelManager:
 
     Args:
         new_engine: makes an engine that is not started.
+        pool: of the replica; for the metrics.
         load_gate: shared by the replica's models; caps concurrent loads.
         memory_of: measures a process.
         on_loaded: called with what a new engine holds, in bytes.
@@ -59,6 +61,7 @@ class ModelManager:
         settings: ModelSettings,
         new_engine: Callable[[], EngineProcess],
         *,
+        pool: str = "",
         load_gate: asyncio.Semaphore,
         memory_of: MemoryOf,
         on_loaded: Callable[[int], None] = lambda held_bytes: None,
@@ -66,6 +69,7 @@ class ModelManager:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self._settings = name, settings
+        self._labels = {"model": name, "pool": pool}
         self._new_engine, self._load_gate = new_engine, load_gate
         self._memory_of, self._on_loaded = memory_of, on_loaded
         self._on_gone, self._on_change = on_gone, on_change
@@ -278,7 +282,7 @@ class ModelManager:
             async with self._load_gate:
                 await engine.start(timeout_s=self._settings.load_timeout_s)
         except OcrServeError as error:
-            self._load_failed(number, type(error), str(error))
+            self._load_failed(number, started, type(error), str(error))
             return
         except asyncio.CancelledError:
             engine.kill()
@@ -287,20 +291,28 @@ class ModelManager:
             # Not a known failure: the waiters must still hear of it.
             engine.kill()
             log.exception("load failed", extra={"model": self.name})
-            self._load_failed(number, EngineUnavailable, type(error).__name__)
+            self._load_failed(number, started, EngineUnavailable, type(error).__name__)
             return
         self.loads += 1
         self._engines[number], self._loaded_at[number] = engine, clock.now()
         self._on_loaded(engine.memory_bytes())
+        self._observe_load(started, "success")
         facts = {"model": self.name, "pid": engine.pid, "load_s": clock.now() - started}
         log.info("model loaded", extra={**facts, "memory_bytes": engine.memory_bytes()})
         self._run(self._watch(engine))
         self._do(self._lifecycle.loaded(number, clock.now()))
 
-    def _load_failed(self, number: int, kind: type[OcrServeError], reason: str) -> None:
+    def _load_failed(
+        self, number: int, started: float, kind: type[OcrServeError], reason: str
+    ) -> None:
         self._failure_type = kind
+        self._observe_load(started, "failed")
         log.warning("load failed", extra={"model": self.name, "error": reason})
         self._do(self._lifecycle.load_failed(number, reason, clock.now()))
+
+    def _observe_load(self, started: float, outcome: str) -> None:
+        labels = {**self._labels, "outcome": outcome}
+        metrics.load_seconds.observe(clock.now() - started, tags=labels)
 
     async def _watch(self, engine: EngineProcess) -> None:
         """Notice an engine that ends by itself, between pages too."""
@@ -317,6 +329,7 @@ class ModelManager:
             returncode = engine.exited.result()
             extra = {"model": self.name, "pid": engine.pid, "returncode": returncode}
             log.warning("engine died", extra=extra)
+            metrics.engine_deaths.inc(tags=self._labels)
             self._do(self._lifecycle.died(number, clock.now()))
 
     async def _stop(self, number: int, reason: str) -> UnloadResult:
@@ -329,6 +342,7 @@ class ModelManager:
         unload_s = clock.now() - started
         result = UnloadResult(self.name, engine.pid, reason, held, freed, unload_s)
         _log_unload(result)
+        metrics.unload_seconds.observe(unload_s, tags={**self._labels, "reason": reason})
         self._do(self._lifecycle.stopped(number, clock.now()))
         return result
 

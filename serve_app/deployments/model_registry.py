@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from serve_app import clock
+from serve_app.deployments import cluster_metrics
 from serve_app.facts import (
     HeartbeatAnswer,
     Level,
@@ -32,6 +33,7 @@ from serve_app.telemetry.logs import configure_logging
 log = logging.getLogger("ocr_serve.registry")
 
 TICK_S = 0.5
+PUBLISH_S = 5.0
 # The memory watch answers when a level changes, at last after the first; if it has not after both,
 # the last levels stand.
 LEVELS_WAIT_S = 2.0
@@ -58,8 +60,12 @@ class ModelRegistry:
             target_fraction=pressure.critical - pressure.hysteresis,
         )
         self._snapshot = PressureSnapshot()
+        self._pools = tuple(settings.pools)
         loop = asyncio.get_running_loop()
-        self._loops = [loop.create_task(self._tick_forever())]
+        self._loops = [
+            loop.create_task(self._tick_forever()),
+            loop.create_task(self._publish_forever()),
+        ]
         if watch is not None:
             self._loops.append(loop.create_task(self._follow_levels(watch)))
 
@@ -130,6 +136,11 @@ class ModelRegistry:
             for replica in self._state.tick(clock.now()):
                 log.warning("replica forgotten after missed heartbeats", extra={"replica": replica})
             await asyncio.sleep(TICK_S)
+
+    async def _publish_forever(self) -> None:
+        while True:
+            cluster_metrics.show(await self.memory(), await self.pools(), self._pools)
+            await asyncio.sleep(PUBLISH_S)
 
     async def _follow_levels(self, watch: Watch) -> None:
         while True:

@@ -43,13 +43,13 @@ from serve_app.errors import (
     QueueFull,
     UnknownModel,
 )
-from serve_app.facts import Outcome, Priority
+from serve_app.facts import LEVELS, Outcome, Priority
 from serve_app.outcome import SUCCESS, outcome_of
 from serve_app.policy.admission import retry_after_s
 from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.settings import AppSettings, PoolSettings
 from serve_app.task_ledger import TaskLedger
-from serve_app.telemetry import metrics
+from serve_app.telemetry import metrics, tracing
 from serve_app.telemetry.logs import configure_logging
 from serve_app.temp_folders import sweep
 
@@ -217,6 +217,16 @@ class OCRService:
             "level": self._guard.level,
         }
 
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """What the policy of ``autoscaling.py`` knows of this replica; asked for by Serve."""
+        rate = self._guard.drain_rate
+        return {
+            "pages": len(self._pages),
+            "page_seconds": 1 / rate if rate else 0.0,
+            "engines": sum(len(manager.engines) for manager in self._models.values()),
+            "level": LEVELS.index(self._guard.level),
+        }
+
     async def close(self) -> None:
         """End all engines; called when the replica stops."""
         for loop in self._loops:
@@ -244,16 +254,15 @@ class OCRService:
                 self._guard.page_ended(left=len(self._pages) - 1)
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
+            tracing.page_stages(record, clock.now() - cost.came)
         return dataclasses.replace(result, record=record)
 
     async def _page(
         self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
         turnstile, task = self._turnstiles[job.model], cost.task
-        where = {"model": job.model, "pool": self._pool_name}
         turn = turnstile.turn(job.owner, priority=job.priority, timeout_s=deadline - clock.now())
         async with self._ledger.holding(task, "turn", turn):
-            metrics.queue_length.set(turnstile.waiting, tags=where)
             needs = PageNeeds(
                 task,
                 job.model,
@@ -368,6 +377,7 @@ class OCRService:
             name,
             model,
             lambda: EngineProcess(name, spec, env=environment, **chosen),
+            pool=self._pool_name,
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
             on_loaded=lambda held_bytes: self._estimators.observe(name, 0, held_bytes),

@@ -28,6 +28,8 @@ class PageLog:
         log.log(level, "page done", extra=dataclasses.asdict(record))
         where = {"model": record.model, "pool": record.pool}
         metrics.pages.inc(tags={**where, "outcome": record.outcome})
+        if record.fallback:
+            metrics.fallbacks.inc(tags=where)
         metrics.page_queue_seconds.observe(record.queue_s, tags=where)
         if record.outcome != "success":
             return

@@ -30,11 +30,13 @@ class Choice:
 
     Attributes:
         fell_back: whether ``pool`` is not the first of the configuration.
+        empty: whether it has no worker, and gets one when it is asked (``pool_starter.py``).
     """
 
     pool: str
     fallback: FallbackFacts | None
     fell_back: bool
+    empty: bool = False
 
 
 class PoolChoice:
@@ -59,12 +61,13 @@ class PoolChoice:
         Raises:
             MemoryPressure: no pool takes new work.
         """
-        alive = [name for name in self._pools if name in self._views] or list(self._pools)[:1]
+        alive = [name for name in self._pools if self._takes_work(name)] or list(self._pools)[:1]
         first, others = alive[0], alive[1:]
         fallback = self._fallback(others[0]) if others else None
         view = self._views.get(first)
         if view is None:
-            return Choice(first, fallback, first != next(iter(self._pools)))
+            fell_back = first != next(iter(self._pools))
+            return Choice(first, fallback, fell_back, empty=self._pools[first].starts_empty)
         decision = decide_at_gateway(
             PoolFacts(
                 level=view.level,
@@ -83,9 +86,14 @@ class PoolChoice:
             raise MemoryPressure(decision.message, float(decision.retry_after_s or 1))
         return Choice(first, fallback, first != next(iter(self._pools)))
 
+    def _takes_work(self, pool: str) -> bool:
+        return pool in self._views or self._pools[pool].starts_empty
+
     def _fallback(self, pool: str) -> FallbackFacts:
-        view = self._views[pool]
         # The page's estimate there is not known here; the pool's own replica looks at it.
+        view = self._views.get(pool)
+        if view is None:  # no worker yet
+            return FallbackFacts(pool, "normal", 0, self._pools[pool].memory_bytes)
         return FallbackFacts(pool, view.level, 0, view.budget_bytes)
 
     async def _ask(self) -> Mapping[str, PoolView]:

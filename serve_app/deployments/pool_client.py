@@ -20,8 +20,10 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
+from serve_app.deploy_status import pool_status
 from serve_app.deployments.page_job import PageJob
-from serve_app.deployments.pool_choice import PoolChoice
+from serve_app.deployments.pool_choice import Choice, PoolChoice
+from serve_app.deployments.pool_starter import PoolStarter
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
@@ -51,6 +53,7 @@ from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
+from serve_app.telemetry.tracing import stage
 
 log = logging.getLogger("ocr_serve.gateway")
 
@@ -78,6 +81,10 @@ class PoolClient:
         self._settings, self._pools, self._registry = settings, pools, registry
         self._ledger = ledger
         self._choice = PoolChoice(settings.pools, registry)
+        self._starter = PoolStarter(
+            lambda pool: _result(self._pools[pool].models.remote()),
+            settings.gateway.request_timeout_s,
+        )
         self._quarantine = Quarantine(**settings.quarantine.model_dump())
         self._refreshing: asyncio.Task[None] | None = None
         self._reader = DocumentReader(
@@ -86,7 +93,8 @@ class PoolClient:
 
     async def inspect(self, data: bytes) -> DocumentInfo:
         """See ``ports.DocumentService``."""
-        return await self._reader.inspect(data)
+        with stage("inspect"):
+            return await self._reader.inspect(data)
 
     async def predict_pages(
         self,
@@ -132,25 +140,20 @@ class PoolClient:
         ]
 
     async def readiness(self) -> Readiness:
-        """See ``ports.DocumentService``. Ready when any pool has a running replica."""
+        """See ``ports.DocumentService``. Ready when any pool has a worker, or starts without."""
         status = await asyncio.to_thread(serve.status)
         pools: dict[str, Any] = {}
         for name, handle in self._pools.items():
             application = status.applications.get(handle.app_name)
             deployment = application and application.deployments.get(handle.deployment_name)
-            states = {} if deployment is None else deployment.replica_states
-            running = sum(count for state, count in states.items() if str(state) == "RUNNING")
-            pools[name] = {
-                "device": self._settings.pools[name].device,
-                "running_replicas": running,
-                "status": deployment.status.value if deployment else "UNKNOWN",
-            }
-        return Readiness(any(pool["running_replicas"] for pool in pools.values()), pools)
+            pools[name] = pool_status(self._settings.pools[name], deployment)
+        return Readiness(any(pool["ready"] for pool in pools.values()), pools)
 
     async def close(self) -> None:
         """End the reader."""
         if self._refreshing is not None:
             self._refreshing.cancel()
+        await self._starter.close()
         await self._reader.close()
 
     def _start_refreshing(self) -> None:
@@ -163,6 +166,12 @@ class PoolClient:
         self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
     ) -> PageResult | FailedPage:
         """One page, unless it is in quarantine; with ``partial`` its own failure is a value."""
+        with stage("page", {"ocr.model": job.model, "ocr.page": job.index + 1}):
+            return await self._page_or_failure(file, sha256, job, deadline)
+
+    async def _page_or_failure(
+        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
+    ) -> PageResult | FailedPage:
         key = PageKey(sha256, job.index, job.model)
         try:
             if cause := self._quarantine.cause(key, clock.now()):
@@ -185,7 +194,7 @@ class PoolClient:
         self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
     ) -> PageResult:
         """One page, where it goes best; once more if the worker died under it."""
-        choice = self._choice.choose(job.options.priority)
+        choice = await self._started(self._choice.choose(job.options.priority), deadline)
         job = dataclasses.replace(job, fallback=choice.fallback, fell_back=choice.fell_back)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
@@ -200,6 +209,19 @@ class PoolClient:
                     raise
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def _started(self, choice: Choice, deadline: float) -> Choice:
+        """The same, or the fallback if the pool has no worker and none came in time.
+
+        Without a fallback the page waits in the pool's own queue.
+        """
+        scaling = self._settings.pools[choice.pool].autoscaling
+        if not choice.empty or choice.fallback is None or scaling is None:
+            return choice
+        wait_s = min(scaling.start_wait_s, deadline - clock.now())
+        if await self._starter.started(choice.pool, wait_s):
+            return choice
+        return Choice(choice.fallback.pool, None, True)
+
     async def _call(
         self, pool: str, file: ray.ObjectRef[Any], job: PageJob, deadline: float
     ) -> PageResult:
@@ -208,7 +230,8 @@ class PoolClient:
         response = handle.remote(file, job, left_s)
         ended = self._ledger.open(job.owner, "page_call")
         try:
-            return await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
+            result: PageResult = await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
+            return result
         except asyncio.TimeoutError:
             raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
         finally:
@@ -256,11 +279,10 @@ def _quarantined(job: PageJob, cause: str) -> PageQuarantined:
     return PageQuarantined(f"page {job.index + 1} has ended two engines ({cause})")
 
 
-async def _result(response: Any) -> PageResult:
+async def _result(response: Any) -> Any:
     """Await a Serve response; its failures become typed errors without Ray's tracebacks."""
     try:
-        result: PageResult = await response
-        return result
+        return await response
     except BackPressureError:
         raise QueueFull("the pool's queue is full (pools.*.max_queued_pages)") from None
     except RayTaskError as error:

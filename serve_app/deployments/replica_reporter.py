@@ -14,6 +14,7 @@ from serve_app import clock
 from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
 from serve_app.deployments.model_manager import ModelManager
 from serve_app.deployments.page_log import PageLog
+from serve_app.deployments.replica_metrics import show
 from serve_app.deployments.turnstile import Turnstile
 from serve_app.deployments.unload_check import UnloadResult
 from serve_app.errors import OcrServeError
@@ -108,6 +109,10 @@ class ReplicaReporter:
             log.info("estimates learned from other replicas", extra={"models": adopted})
         for directive in answer.directives:
             self._run(self._obey(directive))
+
+    def publish(self) -> None:
+        """See ``heartbeat.Reporter``."""
+        show(self.report(), self._guard.level_of)
 
     def set_autonomous(self, autonomous: bool) -> None:
         """See ``heartbeat.Reporter``."""

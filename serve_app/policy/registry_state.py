@@ -23,8 +23,8 @@ same generation is repeated only if reports still show it undone after ``_REPEAT
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from serve_app.facts import (
@@ -109,6 +109,8 @@ class RegistryState:
         self._lease_s = heartbeat_s * missed_heartbeats
         self._repeat_s = heartbeat_s * _REPEAT_HEARTBEATS
         self._heard: dict[str, Heard] = {}
+        #: The replicas that report a domain.
+        self._residents: defaultdict[str, set[str]] = defaultdict(set)
         self._levels: dict[str, Level] = {}
         self._orders = Orders()
         self._sent: dict[tuple[str, str], _Sent] = {}
@@ -123,6 +125,7 @@ class RegistryState:
 
     def heard(self, report: ReplicaReport, now: float, memo: Memo = _NOTHING) -> HeartbeatAnswer:
         """A replica reports. Reports of one replica must come in order, one at a time."""
+        self._settle_in(report)
         self._heard[report.replica] = Heard(report, now)
         self.record(report.finished)
         self._adopt_pins(memo)
@@ -146,6 +149,7 @@ class RegistryState:
 
     def gone(self, replica: str, now: float) -> None:
         """A replica is dead or says good-bye: forget it and everything it held."""
+        self._move_out(replica)
         self._heard.pop(replica, None)
         self._trimmed_at.pop(replica, None)
         for key in [key for key in self._sent if key[0] == replica]:
@@ -287,7 +291,7 @@ class RegistryState:
         chosen: dict[str, Load | Unload] = {}
         wanted = [
             *self._orders.directives(report),  # 1
-            *self._under_pressure(report.replica, now),  # 2
+            *self._under_pressure(report, now),  # 2
             *idle_unloads(report.models, self._idle_timeouts_s, self._pins),  # 3
         ]
         for directive in wanted:
@@ -301,22 +305,49 @@ class RegistryState:
             answer.append(Trim())
         return answer
 
-    def _under_pressure(self, replica: str, now: float) -> list[Unload]:
-        """This replica's part of what should go; the others hear theirs at their heartbeats."""
-        if not {"critical", "emergency"}.intersection(self._levels.values()):
+    def _under_pressure(self, report: ReplicaReport, now: float) -> list[Unload]:
+        """This replica's part of what should go; the others hear theirs at their heartbeats.
+
+        Looked at are the replicas that share a pressed domain with this one, not the whole cluster:
+        every replica asks once a second.
+        """
+        pressed = [one.domain for one in report.domains if self._is_pressed(one.domain)]
+        if not pressed:
             return []
+        names = sorted(set().union(*(self._residents[domain] for domain in pressed)))
+        heard = [self._heard[name] for name in names]
+        touched = {one.domain for other in heard for one in other.report.domains}
         unloads = pressure_unloads(
-            (heard.report for heard in self._heard.values()),
-            self._levels,
+            (other.report for other in heard),
+            {domain: self._levels[domain] for domain in touched if self._is_pressed(domain)},
             target_fraction=self._target_fraction,
             pinned=self._pins,
-            leaving={key for key, sent in self._sent.items() if self._is_fresh_unload(sent, now)},
-            ages_s={name: now - heard.at for name, heard in self._heard.items()},
+            leaving={key for other in heard for key in self._leaving(other.report, now)},
+            ages_s={other.report.replica: now - other.at for other in heard},
         )
-        return [unload for name, unload in unloads if name == replica]
+        return [unload for name, unload in unloads if name == report.replica]
 
-    def _is_fresh_unload(self, sent: _Sent, now: float) -> bool:
-        return isinstance(sent.directive, Unload) and now - sent.at < self._repeat_s
+    def _settle_in(self, report: ReplicaReport) -> None:
+        self._move_out(report.replica)
+        for one in report.domains:
+            self._residents[one.domain].add(report.replica)
+
+    def _move_out(self, replica: str) -> None:
+        before = self._heard.get(replica)
+        for one in before.report.domains if before else ():
+            self._residents[one.domain].discard(replica)
+            if not self._residents[one.domain]:
+                del self._residents[one.domain]
+
+    def _is_pressed(self, domain: str) -> bool:
+        return self._levels.get(domain) in ("critical", "emergency")
+
+    def _leaving(self, report: ReplicaReport, now: float) -> Iterator[tuple[str, str]]:
+        """The models of a replica that were told to go a short while ago."""
+        for model in report.models:
+            sent = self._sent.get((report.replica, model.model))
+            if sent and isinstance(sent.directive, Unload) and now - sent.at < self._repeat_s:
+                yield report.replica, model.model
 
     def _is_under_way(self, replica: str, directive: Load | Unload, now: float) -> bool:
         sent = self._sent.get((replica, directive.model))

@@ -21,6 +21,16 @@ class LazyMetric:
         """Without Ray's prefix."""
         return self._make[1]
 
+    @property
+    def kind(self) -> str:
+        """Counter, Gauge or Histogram."""
+        return self._make[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Ours; Ray adds those of the process (WorkerId, NodeAddress, …)."""
+        return self._make[3]
+
     def inc(self, value: float = 1.0, tags: dict[str, str] | None = None) -> None:
         """Add to a counter."""
         self._real().inc(value, tags=tags)
@@ -72,8 +82,111 @@ page_run_seconds = LazyMetric(
     ("model", "pool"),
     boundaries=_SECONDS,
 )
-queue_length = LazyMetric(
-    "Gauge", "ocr_queue_pages", "Pages that wait in this replica.", ("model", "pool")
+queue_length = LazyMetric("Gauge", "ocr_queue_pages", "Pages that wait in this replica.", ("pool",))
+running_pages = LazyMetric(
+    "Gauge", "ocr_running_pages", "Pages that run in this replica.", ("pool",)
+)
+fallbacks = LazyMetric(
+    "Counter",
+    "ocr_fallback_pages_total",
+    "Pages that ended in this pool and were first meant for another one.",
+    ("model", "pool"),
+)
+requests = LazyMetric(
+    "Counter",
+    "ocr_requests_total",
+    "Requests that were read and valid, by model, the pools of their pages (joined by commas; "
+    "empty if none was predicted) and outcome (as of pages).",
+    ("model", "pool", "outcome"),
+)
+request_seconds = LazyMetric(
+    "Histogram",
+    "ocr_request_seconds",
+    "Seconds from a request's arrival until its answer was written, by model and outcome.",
+    ("model", "outcome"),
+    boundaries=_SECONDS,
+)
+request_errors = LazyMetric(
+    "Counter",
+    "ocr_request_errors_total",
+    "Answers that were errors, by the code in them (memory_pressure, queue_full, rate_limited, "
+    "invalid_file, …): rejections by reason among them.",
+    ("code",),
+)
+load_seconds = LazyMetric(
+    "Histogram",
+    "ocr_model_load_seconds",
+    "Seconds from the decision to load an engine until it is ready, its wait for other loads "
+    "included; outcome: success or failed.",
+    ("model", "pool", "outcome"),
+    boundaries=_SECONDS,
+)
+unload_seconds = LazyMetric(
+    "Histogram",
+    "ocr_model_unload_seconds",
+    "Seconds from the order to stop an engine until its memory was back, by reason (idle, "
+    "evicted, critical, emergency, operator, drift, max_pages, over_budget, unreliable, killed).",
+    ("model", "pool", "reason"),
+    boundaries=_SECONDS,
+)
+engine_deaths = LazyMetric(
+    "Counter",
+    "ocr_engine_deaths_total",
+    "Engines that ended without being told to.",
+    ("model", "pool"),
+)
+model_state = LazyMetric(
+    "Gauge",
+    "ocr_model_state",
+    "1 for the state that the model is in in this replica, 0 for the others (policy/"
+    "model_lifecycle.py: ModelState).",
+    ("model", "pool", "state"),
+)
+model_references = LazyMetric(
+    "Gauge",
+    "ocr_model_references",
+    "Pages of this replica that use the model, or are about to.",
+    ("model", "pool"),
+)
+engine_bytes = LazyMetric(
+    "Gauge",
+    "ocr_engine_memory_bytes",
+    "Bytes that the model's engines in this replica hold on its device.",
+    ("model", "pool"),
+)
+budget_bytes = LazyMetric(
+    "Gauge",
+    "ocr_budget_bytes",
+    "Bytes that this replica's engines may hold (share: total), and those that are held or "
+    "promised (reserved).",
+    ("pool", "share"),
+)
+device_bytes = LazyMetric(
+    "Gauge",
+    "ocr_device_bytes",
+    "Bytes of a memory domain as this replica reads it, by kind (gpu, ram) and share: total, used "
+    "(by anybody), ours (by this replica's engines). Replicas on one device read the same domain.",
+    ("kind", "share"),
+)
+device_level = LazyMetric(
+    "Gauge",
+    "ocr_device_level",
+    "Level of a memory domain as this replica reads it: 0 normal, 1 warning, 2 critical, 3 "
+    "emergency.",
+    ("kind",),
+)
+cluster_bytes = LazyMetric(
+    "Gauge",
+    "ocr_cluster_bytes",
+    "Bytes of all memory domains with a replica, by kind (gpu, ram) and share: total, used, ours "
+    "(by our engines), others (the rest of used). From the registry, every 5 s.",
+    ("kind", "share"),
+)
+cluster_replicas = LazyMetric(
+    "Gauge",
+    "ocr_cluster_replicas",
+    "Replicas that report to the registry, every 5 s.",
+    ("pool",),
 )
 estimate_ratio = LazyMetric(
     "Histogram",
@@ -100,6 +213,12 @@ open_entries = LazyMetric(
     "What tasks hold now, by deployment and kind (policy/ledger.py: Kind).",
     ("deployment", "kind"),
 )
+
+
+def declared() -> dict[str, LazyMetric]:
+    """Every metric of this file, by its name without Ray's prefix."""
+    found = (value for value in globals().values() if isinstance(value, LazyMetric))
+    return {metric.name: metric for metric in found}
 
 
 def ledger_gauge(deployment: str) -> Callable[[str, int], None]:

@@ -162,6 +162,10 @@ class Server:
             if record.get("event") == event and fields.items() <= record.items()
         ]
 
+    def session_files(self, pattern: str) -> list[Path]:
+        """Files below the folder of Ray's session."""
+        return sorted(self._folder.glob(f"ray/session_2*/{pattern}"))
+
     def output(self) -> str:
         """What the command has printed, for messages."""
         return self._output.read_text(encoding="utf-8", errors="replace")[-20_000:]
@@ -201,7 +205,7 @@ class Server:
     def _records(self) -> list[dict[str, Any]]:
         """What the replicas have written to stderr: one JSON object a line, and other lines."""
         records = []
-        for log in self._folder.glob("ray/session_2*/logs/worker-*.err"):
+        for log in self.session_files("logs/worker-*.err"):
             # The last piece is empty, or a line that is still being written.
             lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
             records += [json.loads(line) for line in lines if line.startswith('{"time"')]

@@ -21,6 +21,7 @@ PRODUCTION = ROOT / "configs" / "prod.yaml"
 # Longer than a load of the one model, in which nobody asks for the other.
 IDLE_TIMEOUT_S = 15.0
 GPUS = ("GPU-a", "GPU-b")
+REPLICAS = 2
 REPORT_S = 0.2
 
 
@@ -46,7 +47,13 @@ def production_config() -> dict[str, Any]:
         model["idle_timeout_s"] = IDLE_TIMEOUT_S
     for pool in args["pools"].values():
         # The budget of a CPU pool, so one engine of each model; on a GPU only a booking.
-        pool |= {"num_cpus": 0.1, "memory_bytes": GIB if pool["device"] == "gpu" else 3 * GIB}
+        # Both shares of a GPU from the start: how pools grow is test_autoscaling.py's.
+        del pool["autoscaling"]
+        pool |= {
+            "num_replicas": REPLICAS,
+            "num_cpus": 0.1,
+            "memory_bytes": GIB if pool["device"] == "gpu" else 3 * GIB,
+        }
     args["gateway"]["num_cpus"] = 0.1
     return config
 

@@ -33,6 +33,7 @@ from tests.integration.nvml_stub.builder import (
 from tests.spec.production import (
     GPUS,
     IDLE_TIMEOUT_S,
+    REPLICAS,
     Driver,
     production_config,
     shipped_production,
@@ -86,7 +87,7 @@ def test_gpu_replicas_share_one_gpu_and_their_engines_see_only_it(server: Server
     """Two replicas of half a GPU: one device; each engine is told it, and its byte limit."""
     settings = AppSettings.model_validate(app_args(shipped_production()))
     pool = settings.pools["gpu"]
-    assert (pool.num_replicas, pool.num_gpus) == (2, 0.5)
+    assert pool.num_gpus == 0.5
     light_traffic(server, 2)
     engines = server.engine_processes()
     assert len(engines) == 2
@@ -218,6 +219,5 @@ def gpu_bytes(server: Server) -> tuple[int, int, int]:
 
 
 def all_replicas_run(server: Server) -> bool:
-    pools = app_args(shipped_production())["pools"]
     told = server.http.get("/readyz").json()["pools"]
-    return all(told[name]["running_replicas"] == it["num_replicas"] for name, it in pools.items())
+    return all(pool["running_replicas"] == REPLICAS for pool in told.values())

@@ -56,7 +56,7 @@ class Edge:
     def __init__(self, service: FakeDocumentService, **settings: Any) -> None:
         self.records: list[TaskRecord] = []
         self.ledger = TaskLedger()
-        tasks = RequestTasks(self.ledger, self.records.append)
+        tasks = RequestTasks(self.ledger, lambda record, seconds: self.records.append(record))
         self.app = build_http_app(service, fake_settings(**settings), tasks=tasks)
 
     async def post(self, path: str = "/v1/parse", **request: Any) -> httpx.Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app import cli, environment, launch
+from serve_app import cli, deploy_status, environment, launch
 from serve_app.launch import Endpoint, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -224,5 +224,5 @@ def test_welcome_has_a_line_to_paste(tmp_path: Path) -> None:
 
 
 def test_last_line_is_the_error_of_a_traceback() -> None:
-    assert launch.last_line("Traceback:\n  File x\nValueError: no\n\n") == "ValueError: no"
-    assert launch.last_line("") == ""
+    assert deploy_status.last_line("Traceback:\n  File x\nValueError: no\n\n") == "ValueError: no"
+    assert deploy_status.last_line("") == ""

@@ -1,0 +1,111 @@
+"""Write what images and Kubernetes manifests repeat: Serve configurations, and Ray's variables.
+
+``configs/*.yaml`` and ``serve_app/ray.env`` are the source; kustomize reads only files below its
+own folder, so the manifests hold copies. ``make manifests`` writes them, a test compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTICE = "# Made from {source} by `make manifests`; change it there.\n"
+
+LOCAL = "configs/local.yaml"
+
+# What is different in a pod: every address is listened to (the pod's own), the keys are a mounted
+# secret, the weights a mounted volume.
+IN_A_POD = {"http_options": {"host": "0.0.0.0", "port": 8000}, "proxy_location": "EveryNode"}
+OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "dev-cpu": (LOCAL, {}),
+    "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
+}
+CACHE_DIR = "/cache/ocr-serve"
+
+
+class _Text(str):
+    """A string that is written as a block, line by line."""
+
+
+def _as_block(dumper: yaml.SafeDumper, text: _Text) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|")
+
+
+yaml.SafeDumper.add_representer(_Text, _as_block)
+
+
+def serve_config(
+    source: str, args: Mapping[str, Any], *, cache_dir: str | None = CACHE_DIR
+) -> dict[str, Any]:
+    """The configuration of a file as it is in a pod; ``args`` are merged into the application's.
+
+    ``cache_dir``: of the bundled weights; None: as the image's own variable says.
+    """
+    config: dict[str, Any] = yaml.safe_load((ROOT / source).read_text(encoding="utf-8"))
+    _merge(config, IN_A_POD)
+    own = config["applications"][0]["args"]
+    _merge(own, args)
+    for model in own["models"].values():
+        if cache_dir and model.get("weights", {}).get("source", "bundled") == "bundled":
+            _merge(model, {"weights": {"source": "bundled", "cache_dir": cache_dir}})
+    return config
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def rendered() -> dict[Path, str]:
+    """Every file that is made, with its text."""
+    variables = (ROOT / "serve_app/ray.env").read_text(encoding="utf-8")
+    files = {Path("k8s/base/ray.env"): NOTICE.format(source="serve_app/ray.env") + variables}
+    for overlay, (source_file, args) in OVERLAYS.items():
+        config = yaml.safe_dump(serve_config(source_file, args), sort_keys=False, width=100)
+        patch = {
+            "apiVersion": "ray.io/v1",
+            "kind": "RayService",
+            "metadata": {"name": "ocr-serve"},
+            "spec": {"serveConfigV2": _Text(config)},
+        }
+        text = yaml.safe_dump(patch, sort_keys=False, width=100)
+        path = Path(f"k8s/overlays/{overlay}/serve-config.yaml")
+        files[path] = NOTICE.format(source=source_file) + text
+    local = yaml.safe_dump(serve_config(LOCAL, {}, cache_dir=None), sort_keys=False, width=100)
+    files[Path("docker/local.yaml")] = NOTICE.format(source=LOCAL) + local
+    return files
+
+
+def differences() -> list[str]:
+    """The files that are not what they are made from."""
+    return [
+        str(path)
+        for path, text in rendered().items()
+        if not (ROOT / path).is_file() or (ROOT / path).read_text(encoding="utf-8") != text
+    ]
+
+
+def main() -> int:
+    """Write them; with ``--check`` only say which differ."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a file differs")
+    if parser.parse_args().check:
+        for different in differences():
+            print(f"{different} is not what it is made from: `make manifests`", file=sys.stderr)
+        return 1 if differences() else 0
+    for path, text in rendered().items():
+        (ROOT / path).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

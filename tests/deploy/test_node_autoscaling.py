@@ -1,0 +1,110 @@
+"""The GPU pool of `configs/prod.yaml` on Ray's own node autoscaler: a GPU node comes and goes.
+
+The nodes are fake ones on this machine, the GPU's readings come from a stub NVML library, and the
+engines wait instead of computing; Ray, Serve, its autoscalers and our policy are the real ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.fake_nodes import FakeCluster, fake_cluster
+from tests.e2e.server import ROOT, Server, app_args, running
+from tests.e2e.waiting import eventually
+from tests.faults.scene import MIB, fault_config, pages
+from tests.integration.nvml_stub.builder import (
+    StubGpu,
+    build_stub,
+    compiler,
+    stub_environment,
+    write_state,
+)
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.long,
+    pytest.mark.skipif(compiler() is None, reason="no C compiler for the stub NVML library"),
+]
+
+IDLE_TIMEOUT_S = 5.0
+# The fake engine loads in well below a second; the rest is Serve, the node and the worker's start.
+FIRST_PAGE_WITHIN_S = 15.0
+WORKER = "ray::ServeReplica:ocr:pool-gpu"
+GPU_NODE = {"CPU": 2, "GPU": 1, "memory": 8 * 2**30, "object_store_memory": 10**8}
+
+
+def config() -> dict[str, Any]:
+    """The shipped GPU pool, alone and with delays that a test can wait for."""
+    config = fault_config()
+    args = app_args(config)
+    args["models"]["ocr"]["idle_timeout_s"] = IDLE_TIMEOUT_S
+    shipped = yaml.safe_load((ROOT / "configs" / "prod.yaml").read_text(encoding="utf-8"))
+    pool = app_args(shipped)["pools"]["gpu"]
+    pool["autoscaling"] |= {"downscale_delay_s": 2, "upscale_delay_s": 1}
+    pool |= {"num_cpus": 1, "memory_bytes": 512 * MIB}
+    args["pools"] = {"gpu": pool}
+    return config
+
+
+class Timeline:
+    """When what happened, for the test's output."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def when(self, what: str, happened: Callable[[], object], timeout_s: float) -> float:
+        """Wait for it; seconds since the beginning."""
+        eventually(happened, timeout_s, what)
+        seconds = time.monotonic() - self._began
+        print(f"{seconds:6.1f} s  {what}", flush=True)
+        return seconds
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Any:
+    stub = tmp_path / "nvml"
+    stub.mkdir()
+    build_stub(stub)
+    write_state(stub, [StubGpu("GPU-a", 8 * 2**30)])
+    environment = {**stub_environment(stub), "PYTHONPATH": str(ROOT)}
+    with fake_cluster(tmp_path, GPU_NODE, environment) as cluster:
+        yield cluster
+
+
+def workers(cluster: FakeCluster) -> int:
+    return sum(command.startswith(WORKER) for command in cluster.commands())
+
+
+def gpu_pool(server: Server) -> dict[str, Any]:
+    told: dict[str, Any] = server.http.get("/readyz").json()["pools"]["gpu"]
+    return told
+
+
+def test_pages_bring_a_gpu_node_and_it_goes_when_nobody_asks(cluster: FakeCluster) -> None:
+    """No GPU node → pages wait → a worker is wanted → a node comes → answers → all go again."""
+    with running(config(), cluster.environment) as server, ThreadPoolExecutor() as client:
+        assert server.http.get("/readyz").status_code == 200
+        assert (cluster.nodes, workers(cluster)) == (1, 0)
+        timeline = Timeline()
+        answer = client.submit(server.parse, pages(4, sleep_s=0.2))
+        wanted = timeline.when(
+            "a worker is wanted", lambda: gpu_pool(server)["status"] == "UPSCALING", 30
+        )
+        node = timeline.when("a GPU node has come", lambda: cluster.nodes == 2, 60)
+        timeline.when("a worker runs", lambda: workers(cluster) >= 1, 60)
+        answered = timeline.when("the pages are answered", answer.done, 60)
+        assert answer.result().status_code == 200
+        assert answer.result().headers["x-ocr-pool"] == "gpu"
+        assert wanted <= node <= answered
+        assert answered < FIRST_PAGE_WITHIN_S + node
+        timeline.when("the worker has gone", lambda: workers(cluster) == 0, IDLE_TIMEOUT_S + 30)
+        timeline.when("the node has gone", lambda: cluster.nodes == 1, 90)
+        assert server.http.get("/readyz").status_code == 200
