@@ -48,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="with Ray's dashboard, which `serve status` needs too (215 MiB more)",
     )
+    run.add_argument(
+        "--metrics-port",
+        type=int,
+        default=0,
+        help="of Ray's Prometheus endpoint, ours in it (default: a free one, which is printed)",
+    )
     run.set_defaults(handler=_run)
 
     cli_weights.add_parser(commands)
@@ -85,6 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         options.file,
         ready_timeout_s=options.ready_timeout_s,
         dashboard=options.dashboard,
+        metrics_port=options.metrics_port,
         environ=os.environ,
     )
 

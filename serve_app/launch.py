@@ -127,7 +127,12 @@ class Draining:
 
 
 def run(
-    file: Path, *, ready_timeout_s: float, dashboard: bool, environ: MutableMapping[str, str]
+    file: Path,
+    *,
+    ready_timeout_s: float,
+    dashboard: bool,
+    metrics_port: int = 0,
+    environ: MutableMapping[str, str],
 ) -> int:
     """Serve ``file`` until a signal comes; returns the exit code.
 
@@ -151,7 +156,10 @@ def run(
             "asked for (auth.required)"
         )
     launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
-    return launch.serve(joins=joins, dashboard=dashboard)
+    if joins:
+        return launch.serve({})
+    cluster = {"address": "local", "include_dashboard": dashboard}
+    return launch.serve({**cluster, "_metrics_export_port": metrics_port or None})
 
 
 class Launch:
@@ -171,12 +179,15 @@ class Launch:
         self._signals = 0
         self._failure: str | None = None
 
-    def serve(self, *, joins: bool, dashboard: bool) -> int:
-        """Start Ray, or join it, and run Serve's own ``serve run`` until a signal or a failure."""
+    def serve(self, cluster: dict[str, Any]) -> int:
+        """Start Ray, or join it, and run Serve's own ``serve run`` until a signal or a failure.
+
+        ``cluster``: further arguments of ``ray.init``.
+        """
         import ray
 
         try:
-            self._serve({} if joins else {"address": "local", "include_dashboard": dashboard})
+            self._serve(cluster)
         except KeyboardInterrupt:
             pass
         except SystemExit as end:
@@ -258,7 +269,7 @@ class Launch:
             return
         if failure is None:
             self._is_up = True
-            _say(*welcome(self._endpoint.url, time.monotonic() - self._started))
+            _say(*welcome(self._endpoint.url, time.monotonic() - self._started), *metrics_lines())
             return
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
@@ -309,6 +320,15 @@ def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
+
+
+def metrics_lines() -> list[str]:
+    """Where the metrics of the node are that this process runs on, if Ray tells."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    ports = [node.get("MetricsExportPort") for node in ray.nodes() if node["NodeID"] == own]
+    return [f"  metrics: http://127.0.0.1:{port}/metrics" for port in ports if port]
 
 
 def welcome(url: str, seconds: float, sample: Path = Path("examples/page.pdf")) -> list[str]:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
 from serve_app.policy.ledger import Kind, Ledger
 
@@ -45,6 +45,11 @@ class TaskLedger:
             yield
         finally:
             self._end(task)
+
+    def publish(self) -> None:
+        """Show every count again: Ray forgets a gauge that is not set between two exports."""
+        for kind in get_args(Kind):
+            self._changed(kind)
 
     def open(self, task: str, kind: Kind) -> Callable[[], None]:
         """Note an open thing; call the result when it was given back.

@@ -61,7 +61,7 @@ class PoolChoice:
         Raises:
             MemoryPressure: no pool takes new work.
         """
-        alive = [name for name in self._pools if self._takes_work(name)] or list(self._pools)[:1]
+        alive = [name for name in self._pools if self._takes_work(name)]
         first, others = alive[0], alive[1:]
         fallback = self._fallback(others[0]) if others else None
         view = self._views.get(first)
@@ -87,7 +87,8 @@ class PoolChoice:
         return Choice(first, fallback, first != next(iter(self._pools)))
 
     def _takes_work(self, pool: str) -> bool:
-        return pool in self._views or self._pools[pool].starts_empty
+        # Before the first news nobody is known to be away.
+        return pool in self._views or self._pools[pool].starts_empty or not self._views
 
     def _fallback(self, pool: str) -> FallbackFacts:
         # The page's estimate there is not known here; the pool's own replica looks at it.

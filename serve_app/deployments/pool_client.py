@@ -60,6 +60,8 @@ log = logging.getLogger("ocr_serve.gateway")
 # What a worker needs to say "deadline exceeded" itself before the gateway stops listening.
 ANSWER_GRACE_S = 2.0
 STATUS_TIMEOUT_S = 5.0
+# Well within the ten seconds between two of Ray's exports.
+PUBLISH_S = 4.0
 PAGE_ATTEMPTS = 2
 # What concerns one page, while the others of its document may well be answered.
 PAGE_ERRORS = (PageFailed, InvalidRequest, PageTooLargeForBudget)
@@ -87,6 +89,7 @@ class PoolClient:
         )
         self._quarantine = Quarantine(**settings.quarantine.model_dump())
         self._refreshing: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
         self._reader = DocumentReader(
             settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
         )
@@ -151,16 +154,23 @@ class PoolClient:
 
     async def close(self) -> None:
         """End the reader."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
+        for task in (self._refreshing, self._publishing):
+            if task is not None:
+                task.cancel()
         await self._starter.close()
         await self._reader.close()
 
     def _start_refreshing(self) -> None:
         """Not in the constructor: Serve builds the application before its loop runs."""
         if self._refreshing is None:
-            refresh = self._choice.refresh_forever()
-            self._refreshing = asyncio.get_running_loop().create_task(refresh)
+            loop = asyncio.get_running_loop()
+            self._refreshing = loop.create_task(self._choice.refresh_forever())
+            self._publishing = loop.create_task(self._publish_forever())
+
+    async def _publish_forever(self) -> None:
+        while True:
+            self._ledger.publish()
+            await asyncio.sleep(PUBLISH_S)
 
     async def _page(
         self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float

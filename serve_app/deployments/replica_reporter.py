@@ -113,6 +113,7 @@ class ReplicaReporter:
     def publish(self) -> None:
         """See ``heartbeat.Reporter``."""
         show(self.report(), self._guard.level_of)
+        self._ledger.publish()
 
     def set_autonomous(self, autonomous: bool) -> None:
         """See ``heartbeat.Reporter``."""

@@ -27,6 +27,11 @@ class LazyMetric:
         return self._make[0]
 
     @property
+    def description(self) -> str:
+        """Unit and meaning."""
+        return self._make[2]
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Ours; Ray adds those of the process (WorkerId, NodeAddress, …)."""
         return self._make[3]
@@ -110,7 +115,7 @@ request_errors = LazyMetric(
     "Counter",
     "ocr_request_errors_total",
     "Answers that were errors, by the code in them (memory_pressure, queue_full, rate_limited, "
-    "invalid_file, …): rejections by reason among them.",
+    "invalid_file, and so on): rejections by reason among them.",
     ("code",),
 )
 load_seconds = LazyMetric(

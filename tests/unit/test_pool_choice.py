@@ -1,0 +1,71 @@
+"""Where a page goes first, and where it may go then."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from serve_app.deployments.pool_choice import PoolChoice
+from serve_app.facts import Level
+from serve_app.policy.pool_views import PoolView
+from serve_app.settings import PoolSettings
+
+GIB = 2**30
+FIXED = {"device": "cpu", "memory_bytes": GIB}
+ELASTIC = {"device": "cpu", "memory_bytes": GIB, "autoscaling": {"max_replicas": 2}}
+
+
+def view(pool: str, level: Level = "normal") -> PoolView:
+    return PoolView(pool, "cpu", 1, level, GIB, 0, None)
+
+
+class Registry:
+    """Answers with these views."""
+
+    def __init__(self, *views: PoolView) -> None:
+        self.pools, self._views = self, views
+
+    async def remote(self) -> dict[str, PoolView]:
+        return {one.pool: one for one in self._views}
+
+
+async def choice_of(pools: dict[str, dict[str, Any]], *views: PoolView) -> PoolChoice:
+    choice = PoolChoice(
+        {name: PoolSettings.model_validate(pool) for name, pool in pools.items()}, Registry(*views)
+    )
+    refreshing = asyncio.create_task(choice.refresh_forever())
+    for _ in range(10):  # turns of the loop, for one answer
+        await asyncio.sleep(0)
+    refreshing.cancel()
+    return choice
+
+
+@pytest.mark.parametrize("first", [FIXED, ELASTIC])
+async def test_before_the_first_news_every_pool_may_be_there(first: dict[str, Any]) -> None:
+    found = (await choice_of({"first": first, "second": FIXED})).choose("interactive")
+    assert found.pool == "first"
+    assert found.fallback is not None
+    assert found.fallback.pool == "second"
+    assert found.empty == ("autoscaling" in first)
+
+
+async def test_a_pool_without_workers_is_passed_over() -> None:
+    choice = await choice_of({"first": FIXED, "second": FIXED}, view("second"))
+    found = choice.choose("interactive")
+    assert (found.pool, found.fallback, found.fell_back) == ("second", None, True)
+
+
+async def test_a_pool_that_starts_empty_is_asked_first_and_has_the_next_one_behind_it() -> None:
+    choice = await choice_of({"first": ELASTIC, "second": FIXED}, view("second"))
+    found = choice.choose("interactive")
+    assert (found.pool, found.empty, found.fell_back) == ("first", True, False)
+    assert found.fallback is not None
+    assert found.fallback.pool == "second"
+
+
+async def test_under_pressure_a_page_goes_to_the_fallback_even_if_that_is_empty() -> None:
+    choice = await choice_of({"first": FIXED, "second": ELASTIC}, view("first", "critical"))
+    found = choice.choose("interactive")
+    assert (found.pool, found.fell_back) == ("second", True)
