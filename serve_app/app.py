@@ -100,6 +100,9 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},
         max_ongoing_requests=settings.gateway.max_ongoing_requests + REFUSALS,
         max_queued_requests=settings.gateway.max_queued_requests,
+        # One that is replaced by a new version answers what it has begun. A stop of the whole
+        # application is bounded by gateway.drain_timeout_s.
+        graceful_shutdown_timeout_s=settings.gateway.request_timeout_s,
         graceful_shutdown_wait_loop_s=STOP_LOOK_S,
     )
     return gateway.bind(settings, pools, registry)

@@ -16,6 +16,7 @@ from serve_app.policy.registry_state import Memo
 
 log = logging.getLogger("ocr_serve.heartbeat")
 
+# Until the registry has said how often it wants to be told.
 INTERVAL_S = 1.0
 # Changes closer together than this share a report.
 DEBOUNCE_S = 0.1
@@ -57,6 +58,7 @@ class Heartbeat:
         self._changed = asyncio.Event()
         self._watch_due_at = 0.0
         self._misses = 0
+        self._interval_s = INTERVAL_S
 
     def changed(self) -> None:
         """Something is different: report soon."""
@@ -75,7 +77,7 @@ class Heartbeat:
             await asyncio.gather(self._to_registry(), self._to_watch())
             await asyncio.sleep(DEBOUNCE_S)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), INTERVAL_S - DEBOUNCE_S)
+                await asyncio.wait_for(self._changed.wait(), self._interval_s - DEBOUNCE_S)
 
     async def good_bye(self, replica: str) -> None:
         """Tell the registry that the replica stops; best effort."""
@@ -95,12 +97,12 @@ class Heartbeat:
             return
         if self._misses >= MISSES_UNTIL_ALONE:
             log.info("the registry answers again", extra={"missed": self._misses})
-        self._misses = 0
+        self._misses, self._interval_s = 0, answer.interval_s
         self._reporter.set_autonomous(False)
         self._reporter.answered(report, memo, answer)
 
     def _missed(self, error: Exception) -> None:
-        self._misses += 1
+        self._misses, self._interval_s = self._misses + 1, INTERVAL_S
         if self._misses == MISSES_UNTIL_ALONE:
             facts = {"missed": self._misses, "error": type(error).__name__}
             log.warning("no answer from the registry, deciding alone", extra=facts)

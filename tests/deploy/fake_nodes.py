@@ -120,7 +120,6 @@ def fake_cluster(
                 "--include-dashboard=false",
                 "--disable-usage-stats",
                 "--dashboard-agent-listen-port=0",
-                "--ray-client-server-port=0",
             ],
             env={
                 **common,

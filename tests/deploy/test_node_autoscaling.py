@@ -38,7 +38,7 @@ IDLE_TIMEOUT_S = 5.0
 # The fake engine loads in well below a second; the rest is Serve, the node and the worker's start.
 FIRST_PAGE_WITHIN_S = 15.0
 WORKER = "ray::ServeReplica:ocr:pool-gpu"
-GPU_NODE = {"CPU": 2, "GPU": 1, "memory": 8 * 2**30, "object_store_memory": 10**8}
+GPU_NODE = {"CPU": 2, "GPU": 1, "object_store_memory": 10**8}
 
 
 def config() -> dict[str, Any]:
@@ -51,6 +51,9 @@ def config() -> dict[str, Any]:
     pool["autoscaling"] |= {"downscale_delay_s": 2, "upscale_delay_s": 1}
     pool |= {"num_cpus": 1, "memory_bytes": 512 * MIB}
     args["pools"] = {"gpu": pool}
+    # The fake provider cannot make nodes with memory: what Ray books is without it.
+    booked = {"num_cpus": pool["num_cpus"], "num_gpus": pool["num_gpus"]}
+    config["applications"][0]["deployments"] = [{"name": "pool-gpu", "ray_actor_options": booked}]
     return config
 
 

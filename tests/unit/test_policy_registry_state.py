@@ -526,3 +526,14 @@ class Cluster:
         for name in dead:
             del self.heard_at[name]
             self.told = {key: value for key, value in self.told.items() if key[0] != name}
+
+
+def test_in_a_large_cluster_replicas_report_less_often_and_are_given_longer() -> None:
+    """GIVEN 1,000 replicas: every five seconds each, and none is forgotten for that."""
+    state = RegistryState({"ocr": 300.0})
+    for number in [*range(1000)] * 2:  # each hears of the others the second time
+        answer = state.heard(report(f"r{number}", unloaded("ocr")), 0.0)
+    assert answer.interval_s == 5.0
+    assert state.tick(20.0) == ()
+    assert len(state.tick(26.0)) == 1000
+    assert state.heard(report("r0", unloaded("ocr")), 27.0).interval_s == 1.0
