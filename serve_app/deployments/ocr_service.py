@@ -30,6 +30,7 @@ from serve_app.deployments.page_job import PageCost, PageJob
 from serve_app.deployments.page_log import PageLog
 from serve_app.deployments.replica_reporter import ReplicaReporter
 from serve_app.deployments.turnstile import Turnstile
+from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe, probe_for
 from serve_app.document import PageResult
 from serve_app.engines.environment import engine_device, engine_environment
@@ -86,8 +87,13 @@ class OCRService:
         self._factory = factory
         self._heartbeat: Heartbeat | None = None
         self._replica, node = _identity()
-        probe = probe or probe_for(self._pool.device, node)
-        self._budget_bytes = _budget_bytes(self._pool, settings.pressure.critical, probe)
+        try:
+            probe = probe or probe_for(self._pool.device, node)
+            self._budget_bytes = _budget_bytes(self._pool, settings.pressure.critical, probe)
+        except DeviceError as error:
+            # Serve tries again elsewhere; without a budget nothing could be let in here.
+            log.error("the worker cannot start", extra={"pool": pool, "error": str(error)})  # noqa: TRY400
+            raise
         self._guard = MemoryGuard(
             probe,
             settings.pressure,

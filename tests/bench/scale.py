@@ -271,7 +271,7 @@ def document(workers: int) -> float:
         "spill_pages": 1,
         "queue_timeout_s": 300,
     }
-    args["gateway"] |= {"window_pages": 2 * workers, "num_cpus": 0.05}
+    args["gateway"] |= {"window_pages": 4 * workers, "num_cpus": 0.05}
     with running_with_faults(config) as server:
         _load_everywhere(server, workers)
         began = time.monotonic()
