@@ -100,8 +100,8 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},
         max_ongoing_requests=settings.gateway.max_ongoing_requests + REFUSALS,
         max_queued_requests=settings.gateway.max_queued_requests,
-        # One that is replaced by a new version answers what it has begun. A stop of the whole
-        # application is bounded by gateway.drain_timeout_s.
+        # One that is replaced by a new version answers what it has begun. `ocr-serve run` drains
+        # before it stops, with a deadline of its own.
         graceful_shutdown_timeout_s=settings.gateway.request_timeout_s,
         graceful_shutdown_wait_loop_s=STOP_LOOK_S,
     )
@@ -123,6 +123,7 @@ def _pool(
         },
         max_ongoing_requests=pool.max_queued_pages + CONTROL_CALLS,
         max_queued_requests=pool.max_queued_pages,
+        graceful_shutdown_timeout_s=settings.gateway.request_timeout_s,  # as for the gateway
         graceful_shutdown_wait_loop_s=STOP_LOOK_S,
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.deployments.router:ModelAffinityRouter",

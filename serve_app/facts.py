@@ -236,7 +236,7 @@ class HeartbeatAnswer:
         known: how many observations the registry's estimates for this kind of device are made of,
             by declared model.
         learned: those that are made of many more than the replica's.
-        interval_s: until the next report, if nothing changes before.
+        gap_s: between two reports, but for urgent ones.
     """
 
     directives: tuple[Directive, ...] = ()
@@ -244,7 +244,7 @@ class HeartbeatAnswer:
     pins_version: int = 0
     known: Mapping[str, int] = field(default_factory=dict)
     learned: Mapping[str, EstimatorState] = field(default_factory=dict)
-    interval_s: float = 1.0
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

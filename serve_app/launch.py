@@ -39,7 +39,7 @@ from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
 from serve_app.settings import AppSettings
 
-# Serve waits 20 s for each replica's requests, one after the other for dependent deployments.
+# After the drain nothing is awaited any more; engines end in a second or two.
 SHUTDOWN_TIMEOUT_S = 60.0
 # For the gateways' answer that they are done, beyond the time that they are given.
 DRAIN_ANSWER_S = 5.0

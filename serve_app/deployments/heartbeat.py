@@ -16,7 +16,7 @@ from serve_app.policy.registry_state import Memo
 
 log = logging.getLogger("ocr_serve.heartbeat")
 
-# Until the registry has said how often it wants to be told.
+# Unless the registry has so many replicas that it asks for a longer gap between two reports.
 INTERVAL_S = 1.0
 # Changes closer together than this share a report.
 DEBOUNCE_S = 0.1
@@ -55,29 +55,35 @@ class Heartbeat:
 
     def __init__(self, reporter: Reporter, registry: Any, watch: Any) -> None:
         self._reporter, self._registry, self._watch = reporter, registry, watch
-        self._changed = asyncio.Event()
+        self._changed, self._urgent = asyncio.Event(), asyncio.Event()
         self._watch_due_at = 0.0
         self._misses = 0
-        self._interval_s = INTERVAL_S
+        self._gap_s = DEBOUNCE_S
 
     def changed(self) -> None:
         """Something is different: report soon."""
         self._changed.set()
 
+    def urgent(self) -> None:
+        """Somebody waits for this: report at once."""
+        self._urgent.set()
+        self._changed.set()
+
     def crossed(self) -> None:
         """The level of a memory domain is different: tell the watch, too."""
         self._watch_due_at = 0.0
-        self._changed.set()
+        self.urgent()
 
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
             self._changed.clear()
+            self._urgent.clear()
             self._reporter.publish()
             await asyncio.gather(self._to_registry(), self._to_watch())
             await asyncio.sleep(DEBOUNCE_S)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._interval_s - DEBOUNCE_S)
+            await _wait_for(self._urgent, self._gap_s - DEBOUNCE_S)
+            await _wait_for(self._changed, INTERVAL_S - max(self._gap_s, DEBOUNCE_S))
 
     async def good_bye(self, replica: str) -> None:
         """Tell the registry that the replica stops; best effort."""
@@ -97,12 +103,12 @@ class Heartbeat:
             return
         if self._misses >= MISSES_UNTIL_ALONE:
             log.info("the registry answers again", extra={"missed": self._misses})
-        self._misses, self._interval_s = 0, answer.interval_s
+        self._misses, self._gap_s = 0, answer.gap_s
         self._reporter.set_autonomous(False)
         self._reporter.answered(report, memo, answer)
 
     def _missed(self, error: Exception) -> None:
-        self._misses, self._interval_s = self._misses + 1, INTERVAL_S
+        self._misses += 1
         if self._misses == MISSES_UNTIL_ALONE:
             facts = {"missed": self._misses, "error": type(error).__name__}
             log.warning("no answer from the registry, deciding alone", extra=facts)
@@ -125,3 +131,10 @@ class Heartbeat:
 
 async def _ask(method: Any, *args: Any) -> Any:
     return await method.remote(*args)
+
+
+async def _wait_for(event: asyncio.Event, timeout_s: float) -> None:
+    """Until it is set, but no longer than this."""
+    if timeout_s > 0:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(event.wait(), timeout_s)

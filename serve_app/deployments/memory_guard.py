@@ -108,6 +108,11 @@ class MemoryGuard:
         """Pages that ended per second lately; None before two of them did."""
         return self._drain.per_second(clock.now())
 
+    @property
+    def page_seconds(self) -> float | None:
+        """Between two ends of pages while there is work; None before that was measured."""
+        return self._drain.seconds_between()
+
     def page_ended(self, *, left: int) -> None:
         """For the drain rate; ``left``: pages that run or wait."""
         self._drain.ended(clock.now(), left=left)

@@ -135,7 +135,7 @@ class OCRService:
         self._loops = [loop.create_task(self._guard.sample_forever())]
         if registry is not None and watch is not None:
             self._heartbeat = Heartbeat(self._reporter, registry, watch)
-            self._reporter.on_change = self._heartbeat.changed
+            self._reporter.on_change = self._heartbeat.urgent
             self._loops.append(loop.create_task(self._heartbeat.run()))
 
     @property
@@ -225,10 +225,9 @@ class OCRService:
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """What the policy of ``autoscaling.py`` knows of this replica; asked for by Serve."""
-        rate = self._guard.drain_rate
         return {
             "pages": len(self._pages),
-            "page_seconds": 1 / rate if rate else 0.0,
+            "page_seconds": self._guard.page_seconds or 0.0,
             "engines": sum(len(manager.engines) for manager in self._models.values()),
             "level": LEVELS.index(self._guard.level),
         }

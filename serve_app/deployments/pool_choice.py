@@ -86,6 +86,11 @@ class PoolChoice:
             raise MemoryPressure(decision.message, float(decision.retry_after_s or 1))
         return Choice(first, fallback, first != next(iter(self._pools)))
 
+    def workers(self, pool: str) -> int:
+        """How many the pool has had lately."""
+        view = self._views.get(pool)
+        return view.replicas if view else 0
+
     def _takes_work(self, pool: str) -> bool:
         # Before the first news nobody is known to be away.
         return pool in self._views or self._pools[pool].starts_empty or not self._views

@@ -217,6 +217,10 @@ class PoolClient:
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
+                if choice.fallback is not None and self._choice.workers(choice.pool) < 2:
+                    # It was the only one there; the next one may be a node away.
+                    choice = Choice(choice.fallback.pool, None, True)
+                    job = dataclasses.replace(job, fallback=None, fell_back=True)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _started(self, choice: Choice, deadline: float) -> Choice:

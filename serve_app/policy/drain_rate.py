@@ -1,4 +1,4 @@
-"""How fast work ends while there is any: what a Retry-After is computed from. Pure."""
+"""How fast work ends while there is any: for Retry-After and the autoscaler. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import deque
 
 # Ends that are remembered: some seconds of small pages, some minutes of big ones.
 REMEMBERED = 32
+# Fewer ends say little of the time between them: two engines may end at the same moment.
+ENOUGH = 4
 
 
 class DrainRate:
@@ -27,3 +29,9 @@ class DrainRate:
             return None
         span_s = now - self._ends[0]
         return len(self._ends) / span_s if span_s > 0 else None
+
+    def seconds_between(self) -> float | None:
+        """Mean time between two ends; None before there were some since there is work."""
+        if len(self._ends) < ENOUGH:
+            return None
+        return (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)

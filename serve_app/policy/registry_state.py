@@ -55,10 +55,12 @@ from serve_app.policy.registry_views import (
 
 MAX_TASK_RECORDS = 1000
 
-# A report over Serve costs the registry 2 ms of CPU, of which 0.14 are ours (tests/bench/scale.py);
-# this many are less than half a core. In a larger cluster replicas report less often, but for
-# changes, which they always report at once.
+# A report over Serve costs the registry 2 ms of CPU, of which 0.13 are ours (tests/bench/scale.py);
+# this many are less than half a core. The more replicas there are, the longer each waits between
+# two reports; only crossings of a memory level and the results of orders do not wait.
 MAX_REPORTS_PER_S = 200
+# Well below what the memory watch takes for silence, and Ray's metrics for the end of a series.
+MAX_GAP_S = 5.0
 
 _REPEAT_HEARTBEATS = 3
 # Trimming costs an engine some 10 ms, and brings little when it was just done.
@@ -128,9 +130,14 @@ class RegistryState:
         self.pins_version = 0
 
     @property
+    def gap_s(self) -> float:
+        """Between two reports of a replica, so that those of all of them are not too many."""
+        return min(len(self._heard) / MAX_REPORTS_PER_S, MAX_GAP_S)
+
+    @property
     def heartbeat_s(self) -> float:
-        """Longest time between two reports of a replica, so that all together are not too many."""
-        return max(self._shortest_s, len(self._heard) / MAX_REPORTS_PER_S)
+        """Longest time between two reports of a replica."""
+        return max(self._shortest_s, self.gap_s)
 
     @property
     def _repeat_s(self) -> float:
@@ -153,7 +160,7 @@ class RegistryState:
             self._pins,
             known=self._known(report.device),
             learned=self._lessons(report.device, memo.observations),
-            interval_s=self.heartbeat_s,
+            gap_s=self.gap_s,
         )
 
     def tick(self, now: float) -> tuple[str, ...]:

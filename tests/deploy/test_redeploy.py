@@ -14,20 +14,28 @@ import pytest
 import yaml
 
 from tests.e2e.server import ROOT, Server, app_args
+from tests.e2e.waiting import eventually
 from tests.faults.scene import fault_config, pages, running_with_faults
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CLIENTS = 3
+# Longer than Serve's own limit for the requests of a replica that is replaced, 20 s.
+SLOW_PAGE_S = 25.0
 DEPLOYMENTS = ("gateway", "pool-cpu", "model-registry", "memory-watch")
 
 
 def test_a_rolling_redeploy_under_load_fails_no_request(tmp_path: Path) -> None:
     """GIVEN clients with documents all the time: another idle time-out is deployed."""
     config = fault_config()
+    app_args(config)["models"]["ocr"]["predict_timeout_s"] = 60
     with running_with_faults(config) as server, ThreadPoolExecutor() as clients:
         before = {name: server.replica_process(name).pid for name in DEPLOYMENTS}
         over = Event()
+        assert server.parse(pages(1)).status_code == 200  # an engine is loaded
+        slow = clients.submit(server.parse, pages(1, sleep_s=SLOW_PAGE_S), format="text")
+        eventually(lambda: server.models()["ocr"]["references"], 10, "the slow page runs")
+        engines = {str(engine) for engine in server.engines_of("ocr")}
         asked = [clients.submit(send_until, server, over) for _ in range(CLIENTS)]
         try:
             redeploy(server, changed(config, server), tmp_path)
@@ -36,6 +44,9 @@ def test_a_rolling_redeploy_under_load_fails_no_request(tmp_path: Path) -> None:
         statuses = [status for one in asked for status in one.result()]
         after = {name: server.replica_process(name).pid for name in DEPLOYMENTS}
         assert not set(before.values()) & set(after.values())
+        answer = slow.result()
+        assert answer.status_code == 200
+        assert answer.text.split()[0] in engines  # not once more on another one
         assert len(statuses) > CLIENTS
         assert set(statuses) == {200}
         assert server.parse(pages(1)).status_code == 200

@@ -28,3 +28,14 @@ def test_time_without_work_does_not_count() -> None:
     rate.ended(1000, left=8)
     rate.ended(1000.5, left=8)
     assert rate.per_second(1001) == 2
+
+
+def test_time_between_ends_is_told_after_four_of_them_in_a_row_of_work() -> None:
+    rate = DrainRate()
+    for second in (0.0, 2.0, 4.0):
+        rate.ended(second, left=1)
+        assert rate.seconds_between() is None
+    rate.ended(6.0, left=1)
+    assert rate.seconds_between() == 2.0
+    rate.ended(7.0, left=0)
+    assert rate.seconds_between() is None
