@@ -123,7 +123,9 @@ def _pool(
         },
         max_ongoing_requests=pool.max_queued_pages + CONTROL_CALLS,
         max_queued_requests=pool.max_queued_pages,
-        graceful_shutdown_timeout_s=settings.gateway.request_timeout_s,  # as for the gateway
+        # The page that runs is finished; what waits is tried again elsewhere. Not longer: a replica
+        # that was never placed goes only after this time, and asks for its node until then.
+        graceful_shutdown_timeout_s=max(one.predict_timeout_s for one in settings.models.values()),
         graceful_shutdown_wait_loop_s=STOP_LOOK_S,
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.deployments.router:ModelAffinityRouter",
