@@ -17,7 +17,7 @@ from tests.e2e.server import ROOT, Server, app_args
 from tests.e2e.waiting import eventually
 from tests.faults.scene import fault_config, pages, running_with_faults
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.long]
 
 CLIENTS = 3
 # Longer than Serve's own limit for the requests of a replica that is replaced, 20 s.

@@ -67,7 +67,7 @@ async def measured(replica: OCRService, image: Image.Image) -> TaskRecord:
 
 
 @pytest.mark.parametrize(
-    "pipeline", ["OCR", pytest.param("PP-StructureV3", marks=pytest.mark.long)]
+    "pipeline", [pytest.param(name, marks=pytest.mark.long) for name in ("OCR", "PP-StructureV3")]
 )
 async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     monkeypatch: pytest.MonkeyPatch, pipeline: str

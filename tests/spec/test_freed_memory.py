@@ -24,7 +24,7 @@ TOLERANCE_BYTES = 50 * MIB
 SAMPLES, SAMPLE_S = 5, 0.2
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_row_03_rounds_of_structure_give_their_memory_back(server: Server, rounds: int) -> None:
     """WHEN unloaded THEN within 50 MB of the time before the first load, again and again."""
     # The gateway's reader of headers stays once it was needed; it is no part of a model.
