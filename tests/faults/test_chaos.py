@@ -58,6 +58,8 @@ def test_no_request_is_lost_while_everything_is_killed_now_and_then(before: Befo
             or (one.status in RETRYABLE and one.code is not None)
         )
     ]
+    if lost:
+        print(f"lost between {lost[0].began - started:.1f} and {lost[-1].ended - started:.1f} s")
     assert lost == []
     assert max(one.seconds for one in seen.requests) < DEADLINE_S
     assert len(seen.served()) > len(seen.requests) / 3

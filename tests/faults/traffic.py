@@ -20,13 +20,17 @@ RETRYABLE = frozenset({502, 503, 504})
 
 @dataclass(frozen=True)
 class Ended:
-    """One request: when it began and ended, and its status; None: the connection broke."""
+    """One request: when it began and ended, and its status; None: the connection broke.
+
+    ``body``: how an error begins that is not in our envelope, so not of our making.
+    """
 
     began: float
     ended: float
     status: int | None
     code: str | None
     retry_after: str | None
+    body: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -114,7 +118,9 @@ def ended(began: float, answer: httpx.Response) -> Ended:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             code = str(answer.json()["error"]["code"])
     retry_after = answer.headers.get("retry-after")
-    return Ended(began, time.monotonic(), answer.status_code, code, retry_after)
+    foreign = answer.status_code != 200 and code is None
+    body = answer.text[:300] if foreign else None
+    return Ended(began, time.monotonic(), answer.status_code, code, retry_after, body)
 
 
 def _watch(server: Server, seen: Traffic, over: threading.Event) -> None:
