@@ -6,8 +6,6 @@ own folder, so the manifests hold copies. ``make manifests`` writes them, a test
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,18 +92,11 @@ def differences() -> list[str]:
     ]
 
 
-def main() -> int:
-    """Write them; with ``--check`` only say which differ."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a file differs")
-    if parser.parse_args().check:
-        for different in differences():
-            print(f"{different} is not what it is made from: `make manifests`", file=sys.stderr)
-        return 1 if differences() else 0
+def main() -> None:
+    """Write them."""
     for path, text in rendered().items():
         (ROOT / path).write_text(text, encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

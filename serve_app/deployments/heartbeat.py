@@ -41,8 +41,8 @@ class Reporter(Protocol):
         """The registry has heard, and says this."""
         ...
 
-    def publish(self) -> None:
-        """Show the present in the metrics."""
+    def publish(self, report: ReplicaReport) -> None:
+        """Show it in the metrics."""
         ...
 
     def set_autonomous(self, autonomous: bool) -> None:
@@ -79,8 +79,9 @@ class Heartbeat:
         while True:
             self._changed.clear()
             self._urgent.clear()
-            self._reporter.publish()
-            await asyncio.gather(self._to_registry(), self._to_watch())
+            report = self._reporter.report()
+            self._reporter.publish(report)
+            await asyncio.gather(self._to_registry(report), self._to_watch(report.domains))
             await asyncio.sleep(DEBOUNCE_S)
             await _wait_for(self._urgent, self._gap_s - DEBOUNCE_S)
             await _wait_for(self._changed, INTERVAL_S - max(self._gap_s, DEBOUNCE_S))
@@ -92,8 +93,8 @@ class Heartbeat:
         except Exception as error:
             log.info("no good-bye to the registry", extra={"error": type(error).__name__})
 
-    async def _to_registry(self) -> None:
-        report, memo = self._reporter.report(), self._reporter.memo()
+    async def _to_registry(self, report: ReplicaReport) -> None:
+        memo = self._reporter.memo()
         try:
             answer = await asyncio.wait_for(
                 _ask(self._registry.report, report, memo), ANSWER_TIMEOUT_S
@@ -114,12 +115,9 @@ class Heartbeat:
             log.warning("no answer from the registry, deciding alone", extra=facts)
             self._reporter.set_autonomous(True)
 
-    async def _to_watch(self) -> None:
+    async def _to_watch(self, readings: tuple[DomainReading, ...]) -> None:
         now = clock.now()
-        if now < self._watch_due_at:
-            return
-        readings: tuple[DomainReading, ...] = self._reporter.report().domains
-        if not readings:
+        if now < self._watch_due_at or not readings:
             return
         self._watch_due_at = now + WATCH_INTERVAL_S
         try:

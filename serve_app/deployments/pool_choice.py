@@ -38,6 +38,11 @@ class Choice:
     fell_back: bool
     empty: bool = False
 
+    @property
+    def next(self) -> Choice | None:
+        """The fallback, from which there is none; None without one."""
+        return Choice(self.fallback.pool, None, True) if self.fallback else None
+
 
 class PoolChoice:
     """See the module's docstring. ``registry`` is a Serve handle."""

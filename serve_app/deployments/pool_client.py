@@ -205,22 +205,19 @@ class PoolClient:
     ) -> PageResult:
         """One page, where it goes best; once more if the worker died under it."""
         choice = await self._started(self._choice.choose(job.options.priority), deadline)
-        job = dataclasses.replace(job, fallback=choice.fallback, fell_back=choice.fell_back)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
-                return await self._call(choice.pool, file, job, deadline)
+                return await self._call(choice, file, job, deadline)
             except FallBackAdvised as advice:
-                if choice.fallback is None:
+                if choice.next is None:
                     raise MemoryPressure(str(advice)) from None
-                job = dataclasses.replace(job, fallback=None, fell_back=True)
-                return await self._call(choice.fallback.pool, file, job, deadline)
+                return await self._call(choice.next, file, job, deadline)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
-                if choice.fallback is not None and self._choice.workers(choice.pool) < 2:
+                if self._choice.workers(choice.pool) < 2:
                     # It was the only one there; the next one may be a node away.
-                    choice = Choice(choice.fallback.pool, None, True)
-                    job = dataclasses.replace(job, fallback=None, fell_back=True)
+                    choice = choice.next or choice
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _started(self, choice: Choice, deadline: float) -> Choice:
@@ -229,18 +226,19 @@ class PoolClient:
         Without a fallback the page waits in the pool's own queue.
         """
         scaling = self._settings.pools[choice.pool].autoscaling
-        if not choice.empty or choice.fallback is None or scaling is None:
+        if not choice.empty or choice.next is None or scaling is None:
             return choice
         wait_s = min(scaling.start_wait_s, deadline - clock.now())
         if await self._starter.started(choice.pool, wait_s):
             return choice
-        return Choice(choice.fallback.pool, None, True)
+        return choice.next
 
     async def _call(
-        self, pool: str, file: ray.ObjectRef[Any], job: PageJob, deadline: float
+        self, choice: Choice, file: ray.ObjectRef[Any], job: PageJob, deadline: float
     ) -> PageResult:
         left_s = deadline - clock.now()
-        handle = self._pools[pool].options(method_name="predict_page", _by_reference=True)
+        job = dataclasses.replace(job, fallback=choice.fallback, fell_back=choice.fell_back)
+        handle = self._pools[choice.pool].options(method_name="predict_page", _by_reference=True)
         response = handle.remote(file, job, left_s)
         ended = self._ledger.open(job.owner, "page_call")
         try:

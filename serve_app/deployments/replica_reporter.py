@@ -110,9 +110,9 @@ class ReplicaReporter:
         for directive in answer.directives:
             self._run(self._obey(directive))
 
-    def publish(self) -> None:
+    def publish(self, report: ReplicaReport) -> None:
         """See ``heartbeat.Reporter``."""
-        show(self.report(), self._guard.level_of)
+        show(report, self._guard.level_of)
         self._ledger.publish()
 
     def set_autonomous(self, autonomous: bool) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.e2e.server import free_port
+from tests.e2e.server import command_of, free_port, tagged
 from tests.e2e.waiting import eventually
 
 CLUSTER_TAG = "OCR_SERVE_TEST_CLUSTER"
@@ -38,7 +38,7 @@ class FakeCluster:
 
     def commands(self) -> list[str]:
         """The command lines of its processes, those of all its nodes."""
-        return [" ".join(_command(process)) for process in _tagged(self.tag)]
+        return [" ".join(command_of(process)) for process in tagged(CLUSTER_TAG, self.tag)]
 
     @property
     def nodes(self) -> int:
@@ -138,7 +138,7 @@ def fake_cluster(
             yield FakeCluster(joining, tag)
         finally:
             # The fake nodes are its grandchildren, in sessions of their own.
-            for process in _tagged(tag):
+            for process in tagged(CLUSTER_TAG, tag):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             head.wait()
@@ -147,19 +147,3 @@ def fake_cluster(
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _tagged(tag: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(CLUSTER_TAG) == tag:
-                found.append(process)
-    return found
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

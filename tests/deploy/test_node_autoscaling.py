@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.deploy.fake_nodes import FakeCluster, fake_cluster
 from tests.e2e.server import ROOT, Server, app_args, running
@@ -26,6 +25,7 @@ from tests.integration.nvml_stub.builder import (
     stub_environment,
     write_state,
 )
+from tests.spec.production import shipped_production
 
 pytestmark = [
     pytest.mark.integration,
@@ -46,8 +46,7 @@ def config() -> dict[str, Any]:
     config = fault_config()
     args = app_args(config)
     args["models"]["ocr"]["idle_timeout_s"] = IDLE_TIMEOUT_S
-    shipped = yaml.safe_load((ROOT / "configs" / "prod.yaml").read_text(encoding="utf-8"))
-    pool = app_args(shipped)["pools"]["gpu"]
+    pool = app_args(shipped_production())["pools"]["gpu"]
     pool["autoscaling"] |= {"downscale_delay_s": 2, "upscale_delay_s": 1}
     pool |= {"num_cpus": 1, "memory_bytes": 512 * MIB}
     args["pools"] = {"gpu": pool}

@@ -142,16 +142,16 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """All processes that this server has started and that are still there, orphans too."""
-        return [process for process in psutil.process_iter() if _has_tag(process, self._tag)]
+        return tagged(TAG, self._tag)
 
     def engine_processes(self) -> list[psutil.Process]:
         """Those of them that are engines, as the kernel tells them."""
-        return [process for process in self.processes() if ENGINE in _command(process)]
+        return [process for process in self.processes() if ENGINE in command_of(process)]
 
     def replica_process(self, deployment: str) -> psutil.Process:
         """The process of a deployment's only replica."""
         title = f"ray::ServeReplica:ocr:{deployment}"
-        (process,) = [p for p in self.processes() if title in " ".join(_command(p))]
+        (process,) = [p for p in self.processes() if title in " ".join(command_of(p))]
         return process
 
     def events(self, event: str, **fields: object) -> list[dict[str, Any]]:
@@ -223,14 +223,20 @@ def _default_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _has_tag(process: psutil.Process, tag: str) -> bool:
+def tagged(name: str, value: str) -> list[psutil.Process]:
+    """The processes that were started with this variable, orphans too."""
+    return [process for process in psutil.process_iter() if _has(process, name, value)]
+
+
+def _has(process: psutil.Process, name: str, value: str) -> bool:
     try:
-        return process.environ().get(TAG) == tag
+        return process.environ().get(name) == value
     except psutil.Error:  # gone, a zombie, or somebody else's
         return False
 
 
-def _command(process: psutil.Process) -> list[str]:
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty for one that is gone."""
     try:
         return process.cmdline()
     except psutil.Error:

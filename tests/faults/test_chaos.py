@@ -7,11 +7,10 @@ import random
 import signal
 import time
 
-import psutil
 import pytest
 
 from tests.documents import damaged_pdf
-from tests.e2e.server import Server
+from tests.e2e.server import Server, command_of
 from tests.e2e.waiting import eventually
 from tests.faults.scene import Before, engine_pids, page, pages
 from tests.faults.traffic import RETRYABLE, traffic
@@ -74,13 +73,6 @@ def kill(server: Server, name: str, chance: random.Random) -> None:
             pids = sorted(engine_pids(server))
             return chance.choice(pids) if pids else None
         title = f"ray::ServeReplica:ocr:{name}"
-        return next((p.pid for p in server.processes() if title in _title(p)), None)
+        return next((p.pid for p in server.processes() if title in " ".join(command_of(p))), None)
 
     os.kill(eventually(found, 30, f"there is a process of {name}"), signal.SIGKILL)
-
-
-def _title(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.server import Server, app_args
+from tests.e2e.server import Server, app_args, command_of
 from tests.e2e.waiting import eventually
 from tests.faults.scene import fault_config, page, pages, running_with_faults
 
@@ -48,7 +48,7 @@ def server() -> Iterator[Server]:
 
 def workers(server: Server) -> int:
     """As the kernel tells them."""
-    return sum(WORKER in " ".join(process.cmdline()) for process in server.processes())
+    return sum(WORKER in " ".join(command_of(process)) for process in server.processes())
 
 
 def test_a_pool_grows_from_nothing_with_its_pages_and_goes_with_its_models(server: Server) -> None:
