@@ -25,6 +25,7 @@
     │   │   └── MemoryPressure       503 memory_pressure       no room now, by level or by budget
     │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
+    │   │   ├── EngineLoadKilled     503 engine_load_killed    several loads were, from outside
     │   │   └── WeightsError         503 weights_unavailable
     │   ├── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
     │   └── ServerStopping           503 server_stopping       it drains
@@ -241,6 +242,12 @@ class EngineUnavailable(CapacityError):
 
     code = "engine_unavailable"
     retry_after_s = 5.0
+
+
+class EngineLoadKilled(EngineUnavailable):
+    """Loads were ended from outside: by an operator, or the kernel for want of memory."""
+
+    code = "engine_load_killed"
 
 
 class WeightsError(EngineUnavailable):

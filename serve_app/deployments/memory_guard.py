@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -45,15 +46,23 @@ class PageNeeds:
     Attributes:
         task: its id; the reservation's too.
         estimate: bytes that an engine holds before the page (0: a fresh one) → its expected peak.
-        waited_s: since the page came.
+        came: when, on the replica's clock.
+        in_turn: whether other pages wait for this one; see ``StepAside``.
+        accepted: whether it was let in at some level already, and is new no more.
     """
 
     task: str
     model: str
     priority: Priority
     estimate: Callable[[int], int]
-    waited_s: float = 0.0
+    came: float
     fallback: FallbackFacts | None = None
+    in_turn: bool = False
+    accepted: bool = False
+
+
+class StepAside(Exception):
+    """A page that has its turn would have to wait for the level: others shall go first."""
 
 
 class MemoryGuard:
@@ -122,6 +131,19 @@ class MemoryGuard:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    async def wait_for_level(self, page: PageNeeds, *, queued: int = 0) -> None:
+        """Return when the level lets the page look at the bytes. For before its turn.
+
+        Raises:
+            As ``admitted``, without StepAside.
+        """
+        while True:
+            decision = decide(self._facts(page, self._own_engine(page.model), queued))
+            if isinstance(decision, Admit | Evict) or _is_for_bytes(decision):
+                return
+            page = dataclasses.replace(page, accepted=True)
+            await self._follow(decision)
+
     @contextlib.asynccontextmanager
     async def admitted(self, page: PageNeeds, *, queued: int = 0) -> AsyncIterator[int]:
         """Hold a reservation of the page's estimate, in bytes, for the length of the block.
@@ -129,6 +151,7 @@ class MemoryGuard:
         Raises:
             PageTooLargeForBudget: it can never fit.
             MemoryPressure: no room; FallBackAdvised if another pool may have some.
+            StepAside: the page is ``in_turn``, and has to wait for the level again.
         """
         reserved = await self._admit(page, queued)
         try:
@@ -203,19 +226,19 @@ class MemoryGuard:
         self._probe.close()
 
     async def _admit(self, page: PageNeeds, queued: int) -> int:
-        started, arriving = clock.now(), True
         try:
             while True:
-                waited_s = page.waited_s + clock.now() - started
                 own = self._own_engine(page.model)
-                facts = self._facts(page, own, waited_s, arriving, queued)
+                facts = self._facts(page, own, queued)
                 decision = decide(facts)
                 label = engine_name(own.model, own.engine) if own else None
                 if isinstance(decision, Admit) and self.budget.reserve(
                     page.task, facts.estimate_bytes, label
                 ):
                     return facts.estimate_bytes
-                arriving = False
+                if page.in_turn and isinstance(decision, Wait) and not _is_for_bytes(decision):
+                    raise StepAside
+                page = dataclasses.replace(page, accepted=True)
                 self._waiting.setdefault(page.task, page.priority)
                 await self._follow(decision)
         finally:
@@ -242,14 +265,7 @@ class MemoryGuard:
             case Admit():  # somebody else took the room since the decision
                 await asyncio.sleep(0)
 
-    def _facts(
-        self,
-        page: PageNeeds,
-        own: IdleEngine | None,
-        waited_s: float,
-        arriving: bool,
-        queued: int,
-    ) -> PageFacts:
+    def _facts(self, page: PageNeeds, own: IdleEngine | None, queued: int) -> PageFacts:
         engine = engine_name(own.model, own.engine) if own else None
         estimate_bytes = page.estimate(own.held_bytes if own else 0)
         ahead = 0
@@ -270,9 +286,9 @@ class MemoryGuard:
             own_engine=own,
             leaving_bytes=self._leaving_bytes(),
             fallback=page.fallback,
-            arriving=arriving,
+            arriving=not page.accepted,
             pages_ahead=ahead,
-            waited_s=waited_s,
+            waited_s=clock.now() - page.came,
             queued=queued,
             drain_rate=self.drain_rate,
         )
@@ -338,6 +354,10 @@ class MemoryGuard:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a memory action failed", extra={"error": repr(error)})
+
+
+def _is_for_bytes(decision: Decision) -> bool:
+    return isinstance(decision, Wait) and decision.reason != "level"
 
 
 def engine_name(model: str, number: int) -> str:

@@ -12,7 +12,13 @@ from typing import Any
 from serve_app import clock
 from serve_app.deployments.unload_check import UnloadResult, wait_for_memory
 from serve_app.engines.process import EngineProcess
-from serve_app.errors import DeadlineExceeded, EngineUnavailable, OcrServeError, ReplicaUnavailable
+from serve_app.errors import (
+    DeadlineExceeded,
+    EngineLoadKilled,
+    EngineUnavailable,
+    OcrServeError,
+    ReplicaUnavailable,
+)
 from serve_app.facts import EngineFacts, ModelFacts
 from serve_app.policy.model_lifecycle import (
     Action,
@@ -308,7 +314,9 @@ class ModelManager:
         self._failure_type = kind
         self._observe_load(started, "failed")
         log.warning("load failed", extra={"model": self.name, "error": reason})
-        self._do(self._lifecycle.load_failed(number, reason, clock.now()))
+        killed = issubclass(kind, EngineLoadKilled)
+        ended = self._lifecycle.load_killed if killed else self._lifecycle.load_failed
+        self._do(ended(number, reason, clock.now()))
 
     def _observe_load(self, started: float, outcome: str) -> None:
         labels = {**self._labels, "outcome": outcome}

@@ -11,6 +11,7 @@ A plain class; ``app.py`` turns it into a Serve deployment. The way of a page th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from serve_app import clock
 from serve_app.deployments.heartbeat import Heartbeat
-from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds
+from serve_app.deployments.memory_guard import MemoryGuard, PageNeeds, StepAside
 from serve_app.deployments.model_manager import EngineLease, ModelManager
 from serve_app.deployments.page_job import PageCost, PageJob
 from serve_app.deployments.page_log import PageLog
@@ -265,27 +266,43 @@ class OCRService:
     async def _page(
         self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
-        turnstile, task = self._turnstiles[job.model], cost.task
+        """In its turn; a page that must wait for the memory's level lets the others go first."""
+        needs = PageNeeds(
+            cost.task,
+            job.model,
+            job.priority,
+            functools.partial(self._estimators.estimate, job.model, job.pixels),
+            cost.came,
+            job.fallback,
+        )
+        while True:
+            queued = self._turnstiles[job.model].waiting
+            await self._guard.wait_for_level(needs, queued=queued)
+            needs = dataclasses.replace(needs, in_turn=True, accepted=True)
+            with contextlib.suppress(StepAside):
+                return await self._in_turn(file, job, cost, needs, deadline)
+
+    async def _in_turn(
+        self,
+        file: npt.NDArray[np.uint8],
+        job: PageJob,
+        cost: PageCost,
+        needs: PageNeeds,
+        deadline: float,
+    ) -> PageResult:
+        turnstile = self._turnstiles[job.model]
         turn = turnstile.turn(job.owner, priority=job.priority, timeout_s=deadline - clock.now())
-        async with self._ledger.holding(task, "turn", turn):
-            needs = PageNeeds(
-                task,
-                job.model,
-                job.priority,
-                functools.partial(self._estimators.estimate, job.model, job.pixels),
-                clock.now() - cost.came,
-                job.fallback,
-            )
+        async with self._ledger.holding(cost.task, "turn", turn):
             reservation = self._guard.admitted(needs, queued=turnstile.waiting)
-            async with self._ledger.holding(task, "reservation", reservation) as estimate_bytes:
-                cost.estimate_bytes = estimate_bytes
+            async with self._ledger.holding(cost.task, "reservation", reservation) as estimate:
+                cost.estimate_bytes = estimate
                 return await self._attempts(file, job, cost, deadline)
 
     async def _attempts(
         self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
         manager = self._models[job.model]
-        cost.queue_s = clock.now() - cost.came
+        cost.queue_s = job.waited_s + clock.now() - cost.came
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             engine = manager.lease(timeout_s=deadline - clock.now())
             async with self._ledger.holding(cost.task, "lease", engine) as lease:

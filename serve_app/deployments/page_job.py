@@ -23,6 +23,7 @@ class PageJob:
         fallback: another pool that may take the page, if it may.
         fell_back: whether this pool is that other one.
         owner: the request's unique id: its pages take turns with those of others.
+        waited_s: in the pool that was asked before, if this one is not the first.
     """
 
     model: str
@@ -35,6 +36,7 @@ class PageJob:
     fallback: FallbackFacts | None = None
     fell_back: bool = False
     owner: str = ""
+    waited_s: float = 0.0
 
 
 @dataclass(slots=True)

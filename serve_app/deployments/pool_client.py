@@ -204,6 +204,7 @@ class PoolClient:
         self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
     ) -> PageResult:
         """One page, where it goes best; once more if the worker died under it."""
+        asked = clock.now()
         choice = await self._started(self._choice.choose(job.options.priority), deadline)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
@@ -211,6 +212,7 @@ class PoolClient:
             except FallBackAdvised as advice:
                 if choice.next is None:
                     raise MemoryPressure(str(advice)) from None
+                job = dataclasses.replace(job, waited_s=clock.now() - asked)
                 return await self._call(choice.next, file, job, deadline)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:

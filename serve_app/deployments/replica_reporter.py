@@ -143,7 +143,8 @@ class ReplicaReporter:
     async def _load(self, model: str) -> None:
         estimate = functools.partial(self._estimators.estimate, model, 0)
         task = uuid.uuid4().hex
-        reservation = self._guard.admitted(PageNeeds(task, model, "batch", estimate))
+        needs = PageNeeds(task, model, "batch", estimate, clock.now())
+        reservation = self._guard.admitted(needs)
         try:
             with self._ledger.task(task):
                 async with self._ledger.holding(task, "reservation", reservation):

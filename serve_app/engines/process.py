@@ -28,6 +28,7 @@ from serve_app.errors import (
     EngineCrashed,
     EngineHung,
     EngineKilled,
+    EngineLoadKilled,
     EngineOutOfMemory,
     EngineProtocolError,
     EngineUnavailable,
@@ -82,6 +83,7 @@ class EngineProcess:
 
         Raises:
             EngineUnavailable (or WeightsError): the load failed or took too long; nothing is left.
+            EngineLoadKilled: it was ended from outside.
         """
         try:
             await self._child.start(self._spec, timeout_s=timeout_s)
@@ -89,7 +91,10 @@ class EngineProcess:
             raise EngineUnavailable(
                 f"loading {self.model} took longer than {timeout_s:g} s (load_timeout_s)"
             ) from None
-        except (ChildCrashed, ChildGarbage) as error:
+        except ChildCrashed as error:
+            kind = EngineLoadKilled if error.args[1] in FROM_OUTSIDE else EngineUnavailable
+            raise kind(f"loading {self.model} failed: {error.args[0]}") from None
+        except ChildGarbage as error:
             raise EngineUnavailable(f"loading {self.model} failed: {error.args[0]}") from None
         except JobFailed as error:
             raise EngineUnavailable(f"loading {self.model} failed: {error.args[1]}") from None

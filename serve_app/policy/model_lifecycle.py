@@ -5,6 +5,7 @@ time. Callers acquire a lease and give it back; between, they wait in order.
 
     engine:  LOADING ──loaded──▶ READY ──stop──▶ UNLOADING ──stopped──▶ (gone)
                 │                  └───died───▶ (gone)
+                ├──load_killed──▶ (gone; the next is started, after a back-off from the second on)
                 └──load_failed──▶ (gone; the model is FAILED if it was the only one)
 
     model:   UNLOADED → LOADING → READY → UNLOADING → UNLOADED | FAILED(reason, until)
@@ -26,6 +27,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 EngineState = Literal["LOADING", "READY", "UNLOADING"]
+# Loads in a row that were ended from outside before that, too, is a failed load: the kernel may end
+# every one for want of memory, and then the waiters shall hear of it.
+MAX_KILLED_LOADS = 3
 _BEST_FIRST: tuple[EngineState, ...] = ("READY", "LOADING", "UNLOADING")
 ModelState = Literal["UNLOADED", "LOADING", "READY", "UNLOADING", "FAILED"]
 
@@ -106,6 +110,8 @@ class ModelLifecycle:
         self._failures = 0
         #: Engines that ended by themselves since one gave a lease back.
         self._deaths = 0
+        #: Loads that were ended from outside since one succeeded.
+        self._killed_loads = 0
         self._retry_at = 0.0
         self.failure: str | None = None
         #: Grows with every acquire: an order to unload that was given for an older one is stale.
@@ -197,7 +203,7 @@ class ModelLifecycle:
         engine = self._engines[number]
         engine.state, engine.free_since = "READY", now
         self._last_ready = now
-        self._failures, self.failure = 0, None
+        self._failures, self._killed_loads, self.failure = 0, 0, None
         return self._plan(now)
 
     def load_failed(self, number: int, reason: str, now: float) -> list[Action]:
@@ -212,6 +218,15 @@ class ModelLifecycle:
         self._waiters.clear()
         return refused
 
+    def load_killed(self, number: int, reason: str, now: float) -> list[Action]:
+        """The load was ended from outside: the same waiters get another one, a few times."""
+        self._killed_loads += 1
+        if self._killed_loads >= MAX_KILLED_LOADS:
+            return self.load_failed(number, reason, now)
+        del self._engines[number]
+        self.failure = None  # of an earlier load
+        return self._replace(now)
+
     def died(self, number: int, now: float) -> list[Action]:
         """A READY engine's process ended by itself. Its lease holder finds out on its own.
 
@@ -221,10 +236,7 @@ class ModelLifecycle:
         engine = self._engines.pop(number, None)
         if engine is not None and engine.lease is not None:
             self._leases.pop(engine.lease, None)
-        self._deaths += 1
-        if self._deaths > 1:
-            self._back_off(self._deaths - 1, self._max_restart_backoff_s, now)
-        return self._plan(now)
+        return self._replace(now)
 
     def stopped(self, number: int, now: float) -> list[Action]:
         """An UNLOADING engine is gone."""
@@ -295,6 +307,12 @@ class ModelLifecycle:
             grow_at = max(grow_at, self._retry_at)
             actions.append(self._start() if now >= grow_at else WakeAt(grow_at))  # 3, 4
         return actions
+
+    def _replace(self, now: float) -> list[Action]:
+        self._deaths += 1
+        if self._deaths > 1:
+            self._back_off(self._deaths - 1, self._max_restart_backoff_s, now)
+        return self._plan(now)
 
     def _back_off(self, times: int, most_s: float, now: float) -> None:
         backoff_s = self._first_backoff_s * 2 ** min(times - 1, 32)

@@ -132,6 +132,17 @@ async def test_a_killed_engine_costs_the_page_one_retry() -> None:
         assert (await status(replica))["loads"] == 2
 
 
+async def test_an_engine_that_is_killed_while_it_loads_costs_the_page_another_load() -> None:
+    async with service() as replica:
+        first = asyncio.create_task(page(replica))
+        while not (loading := psutil.Process().children()):
+            assert not first.done()
+            await asyncio.sleep(0.01)
+        loading[0].kill()
+        assert (await first).text != (str(loading[0].pid),)
+        assert (await status(replica))["loads"] == 1
+
+
 async def test_a_page_that_crashes_two_engines_is_a_typed_error() -> None:
     async with service() as replica:
         with pytest.raises(EngineCrashed):

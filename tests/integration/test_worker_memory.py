@@ -228,3 +228,35 @@ async def test_a_record_has_the_estimate_and_the_measured_peak() -> None:
         again = (await one.page(pixels=1000)).record
         assert again is not None
         assert not again.cold
+
+
+async def test_a_batch_page_that_waits_for_the_level_holds_up_nobody() -> None:
+    async with worker() as one:
+        await one.page()
+        await one.fill(0.85)
+        night = asyncio.create_task(one.page(priority="batch"))
+        for _ in range(3):
+            page = await one.page()
+            assert page.record is not None
+            assert page.record.queue_s < 1
+        assert not night.done()
+        await one.fill(0)
+        late = await asyncio.wait_for(night, 10)
+        assert late.record is not None
+        assert late.record.queue_s > 0
+
+
+async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> None:
+    async with worker(budget_mib=250) as one:
+        big = asyncio.create_task(one.page("b", pixels=100 * MIB, sleep_s=1))
+        await asyncio.sleep(0.5)
+        night = asyncio.create_task(one.page(pixels=50 * MIB, priority="batch"))
+        await asyncio.sleep(0.1)
+        assert one.service._turnstiles["a"]._free == 0
+        await one.fill(0.85)
+        await big
+        assert not night.done()
+        assert (await one.page()).record is not None
+        assert not night.done()
+        await one.fill(0)
+        await asyncio.wait_for(night, 10)

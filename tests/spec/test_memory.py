@@ -37,7 +37,9 @@ def test_row_06_warning_is_logged_once_and_batch_work_waits(
     with ThreadPoolExecutor() as pool:
         deferred = pool.submit(server.parse, HELLO, model="ocr", priority="batch")
         for _ in range(5):
-            assert server.parse(HELLO, model="ocr").status_code == 200
+            answer = server.parse(HELLO, model="ocr")
+            assert answer.status_code == 200
+            assert float(answer.headers["x-ocr-queue-seconds"]) < 2, "it waited for the batch page"
         assert not deferred.done()
         devices.set()
         assert deferred.result(timeout=20).status_code == 200

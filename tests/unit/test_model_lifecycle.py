@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.policy.model_lifecycle import (
+    MAX_KILLED_LOADS,
     Action,
     Grant,
     ModelLifecycle,
@@ -103,6 +104,41 @@ def test_the_back_off_doubles_and_a_success_resets_it() -> None:
     assert life.acquire("d", 3) == [StartEngine(3)]
     life.loaded(3, 4)
     assert life.failure is None
+
+
+def test_a_load_that_was_killed_is_tried_again_for_the_same_waiters() -> None:
+    life = model()
+    life.acquire("a", 0)
+    assert life.load_killed(1, "ended with -9", 1) == [StartEngine(2)]
+    assert (life.state, life.references) == ("LOADING", 1)
+    assert life.load_killed(2, "ended with -9", 2) == [WakeAt(3)]
+    assert (life.state, life.backs_off(2)) == ("UNLOADED", False)
+    assert life.acquire("b", 2.5) == [WakeAt(3)]
+    assert life.tick(3) == [StartEngine(3)]
+    assert life.loaded(3, 4)[0] == Grant("a", 3)
+
+
+def test_when_every_load_is_killed_the_waiters_hear_of_it() -> None:
+    life = model()
+    life.acquire("a", 0)
+    for engine in range(1, MAX_KILLED_LOADS):
+        life.load_killed(engine, "ended with -9", engine)
+        life.tick(engine + 1)
+    last = life.load_killed(MAX_KILLED_LOADS, "ended with -9", 10)
+    assert last == [Refuse("a", "ended with -9")]
+    assert life.backs_off(10.5)
+
+
+def test_a_killed_load_after_a_success_counts_anew() -> None:
+    life = model()
+    for engine in (1, 3, 5, 7):
+        now = 10.0 * engine
+        assert life.acquire("a", now) == [StartEngine(engine)]
+        assert life.load_killed(engine, "killed", now) == [StartEngine(engine + 1)]
+        assert life.loaded(engine + 1, now) == [Grant("a", engine + 1)]
+        life.release("a", now)
+        assert life.unload(now, "idle") == [StopEngine(engine + 1, "idle")]
+        life.stopped(engine + 1, now)
 
 
 def test_a_second_engine_starts_only_after_a_wait() -> None:
@@ -354,6 +390,8 @@ def play(stimuli: list[tuple[int, int, float]], max_engines: int) -> None:
                 world.loading.remove(engine)
                 if choice == 5:
                     world.apply(life.load_failed(engine, "no", now))
+                elif choice == 4:
+                    world.apply(life.load_killed(engine, "killed", now))
                 else:
                     world.ready.add(engine)
                     world.apply(life.loaded(engine, now))
