@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayTaskError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
 from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
@@ -247,9 +251,12 @@ class PoolClient:
             result: PageResult = await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
             return result
         except asyncio.TimeoutError:
+            _cancel(response)
             raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
+        except asyncio.CancelledError:
+            _cancel(response)
+            raise
         finally:
-            response.cancel()  # nothing happens to one that is done
             ended()
 
     async def _ask_pool(self, handle: DeploymentHandle) -> list[dict[str, Any]]:
@@ -306,6 +313,13 @@ async def _result(response: Any) -> Any:
         raise PageFailed(f"the worker raised {type(cause).__name__}") from None
     except (RayActorError, DeploymentUnavailableError) as error:
         raise ReplicaUnavailable(f"the worker is gone ({type(error).__name__})") from None
+
+
+def _cancel(response: Any) -> None:
+    # A call that has failed in this very moment raises its failure here, and there is nothing to
+    # cancel.
+    with contextlib.suppress(RayServeException, RayError):
+        response.cancel()
 
 
 def _copy(error: OcrServeError) -> OcrServeError:

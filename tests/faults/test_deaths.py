@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.server import Server
 from tests.e2e.waiting import eventually
-from tests.faults.scene import BACK_WITHIN_S, Before, engine_pids, page
+from tests.faults.scene import BACK_WITHIN_S, QUEUE_PAGES, Before, engine_pids, page
 from tests.faults.traffic import RETRYABLE, Traffic, traffic
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -80,6 +80,21 @@ def test_a_worker_that_dies_takes_its_engines_with_it_and_requests_are_retryable
     assert all(one.status in RETRYABLE and one.code for one in failed), load.outcomes()
     assert max(one.seconds for one in load.requests) < REQUEST_TIMEOUT_S
     assert load.readiness[-1][1] == 200
+
+
+def test_what_finds_the_queue_of_a_dead_worker_full_is_told_so(before: Before) -> None:
+    """Serve's proxy would say it in plain text: the queue is Serve's while no worker is there."""
+    server, clients = before.server, 3 * QUEUE_PAGES
+    with traffic(
+        server, short_page, clients=clients, timeout_s=REQUEST_TIMEOUT_S, pause_s=0.2
+    ) as seen:
+        eventually(lambda: len(seen.served()) >= 2 * CLIENTS, 30, "requests are answered")
+        died = time.monotonic()
+        kill(server, "pool-cpu")
+        more_are_served(seen)
+    failed = [one for one in seen.requests if one.began > died and one.status != 200]
+    assert "queue_full" in {one.code for one in failed}
+    assert [one for one in failed if one.code is None or one.status not in RETRYABLE] == []
 
 
 def test_a_gateway_that_dies_comes_back(before: Before, load: Traffic) -> None:

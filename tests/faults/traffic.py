@@ -62,6 +62,7 @@ def traffic(
     clients: int,
     timeout_s: float,
     pause_s: float = 0.0,
+    patience_s: float = 0.0,
     seed: int = 0,
 ) -> Iterator[Traffic]:
     """Clients that ask one request after the other while the block runs; all have ended after it.
@@ -70,10 +71,12 @@ def traffic(
         document: what a request sends, drawn by its client.
         timeout_s: of the client, far above the server's own deadlines.
         pause_s: between the answer and the next request.
+        patience_s: the most that a client waits when it is told to (Retry-After).
     """
     seen, over = Traffic(), threading.Event()
+    pauses = (pause_s, patience_s)
     threads = [
-        threading.Thread(target=_client, args=(server, document, seen, over, timeout_s, pause_s, n))
+        threading.Thread(target=_client, args=(server, document, seen, over, timeout_s, pauses, n))
         for n in range(seed, seed + clients)
     ]
     threads.append(threading.Thread(target=_watch, args=(server, seen, over)))
@@ -93,10 +96,11 @@ def _client(
     seen: Traffic,
     over: threading.Event,
     timeout_s: float,
-    pause_s: float,
+    pauses: tuple[float, float],
     seed: int,
 ) -> None:
     chance = random.Random(seed)
+    pause_s, patience_s = pauses
     with httpx.Client(base_url=server.url, timeout=timeout_s, trust_env=False) as http:
         while not over.is_set():
             files = {"file": ("document", document(chance))}
@@ -108,6 +112,8 @@ def _client(
                 seen.requests.append(Ended(began, time.monotonic(), None, kind, None))
             else:
                 seen.requests.append(ended(began, answer))
+                told_s = float(answer.headers.get("retry-after", 0))
+                over.wait(min(told_s, patience_s))
             over.wait(pause_s)
 
 
