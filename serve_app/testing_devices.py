@@ -47,6 +47,7 @@ class FakeProbe:
 
     def __init__(self, *domains: FakeDomain) -> None:
         self.domains = domains or (FakeDomain(),)
+        self.reads_resident = self.domains[0].kind == "ram"
         self.error: DeviceError | None = None
         self.reads = 0
         self.closed = False

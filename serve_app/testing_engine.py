@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+from serve_app import testing_cuda
 from serve_app.document import PageResult
 from serve_app.engines.codec import encode_result
 from serve_app.errors import InvalidFile
@@ -39,16 +40,22 @@ class FakeHandler:
 
     def __init__(self) -> None:
         self._eaten: list[bytearray] = []
+        self._told: tuple[int, int] | None = None
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes (kept),
         use_bytes (freed after the page), big_bytes, garbage (an answer that is no page result);
+        device_bytes (kept on the GPU), tell_bytes ([held, peak]: what its allocator claims);
         only_page: for that index alone."""
         command, index = json.loads(data.rpartition(_MARK)[2]), job.get("index", 0)
         if command.get("only_page", index) != index:
             command = {}
         self._eaten.append(bytearray(os.urandom(1) * command.get("eat_bytes", 0)))
         used = bytearray(os.urandom(1) * command.get("use_bytes", 0))
+        if wanted := command.get("device_bytes"):
+            testing_cuda.take(wanted)
+        if told := command.get("tell_bytes"):
+            self._told = told[0], told[1]
         _act(command)
         del used
         if command.get("garbage"):
@@ -56,6 +63,13 @@ class FakeHandler:
         text = (str(os.getpid()), *job.get("options", {}).get("predict", {}))
         images = {"big": bytes(command["big_bytes"])} if "big_bytes" in command else {}
         return encode_result(PageResult(index, 10, 20, b"{}", text, images=images))
+
+    def device_memory(self) -> tuple[int, int] | None:
+        """What a page told it to claim."""
+        return self._told
+
+    def trim_device(self) -> None:
+        """It keeps nothing for later."""
 
 
 def _act(command: dict[str, Any]) -> None:

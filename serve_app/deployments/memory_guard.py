@@ -17,6 +17,7 @@ from serve_app import clock
 from serve_app.deployments.model_manager import ModelManager
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe
+from serve_app.engines.process import EngineProcess
 from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
 from serve_app.facts import LEVELS, DomainReading, Level, Priority
 from serve_app.policy.admission import (
@@ -96,6 +97,8 @@ class MemoryGuard:
         self._drain = DrainRate()
         self._tasks: set[asyncio.Task[object]] = set()
         self.budget = ByteBudget(budget_bytes)
+        #: See ``MemoryProbe``: then the kernel tells what an engine holds at any time.
+        self.reads_resident = probe.reads_resident
         self.readings: tuple[DomainReading, ...] = ()
 
     def watch(self, managers: Mapping[str, ModelManager]) -> None:
@@ -180,33 +183,47 @@ class MemoryGuard:
     async def sample(self) -> None:
         """Read the devices once."""
         engines = {
-            engine.pid: engine_name(name, number)
+            engine_name(name, number): engine
             for name, manager in self._managers.items()
             for number, engine in manager.engines.items()
             if engine.alive
         }
+        pids = [engine.pid for engine in engines.values()]
         try:
-            readings = await asyncio.to_thread(self._probe.read, list(engines))
-            held = await asyncio.to_thread(self._probe.per_process, list(engines))
+            readings = await asyncio.to_thread(self._probe.read, pids)
+            held = await asyncio.to_thread(self._probe.per_process, pids)
         except DeviceError as error:
             log.warning("devices could not be read", extra={"error": str(error)})
             raise
-        self.readings = readings
-        for pid, name in engines.items():
-            self.budget.measured(name, held.get(pid, 0))
+        ours = 0
+        for name, engine in engines.items():
+            engine_bytes = self._noted(engine, held)
+            self.budget.measured(name, engine_bytes)
+            ours += engine_bytes
+        self.readings = (_with_ours(readings[0], ours), *readings[1:])
         for reading in readings:
             if crossing := self._gauge.update(reading):
                 self._act(crossing)
                 self._on_crossing()
         self.notify()
 
-    async def memory_of(self, pid: int) -> int:
-        """Bytes that a process holds on the replica's device; 0 if that cannot be told."""
+    async def memory_of(self, engine: EngineProcess) -> int:
+        """Bytes that an engine holds on the replica's device now; 0 if it is gone.
+
+        What it told itself last where the device does not tell.
+        """
+        held: Mapping[int, int] = {}
         try:
-            return (await asyncio.to_thread(self._probe.per_process, [pid])).get(pid, 0)
+            held = await asyncio.to_thread(self._probe.per_process, [engine.pid])
         except DeviceError as error:
             log.warning("devices could not be read", extra={"error": str(error)})
-            return 0
+        return self._noted(engine, held)
+
+    def _noted(self, engine: EngineProcess, held: Mapping[int, int]) -> int:
+        if self.reads_resident:
+            return held.get(engine.pid, 0)
+        engine.device_bytes = held.get(engine.pid, engine.told_device_bytes())
+        return engine.device_bytes
 
     def engine_gone(self, model: str, engine: int) -> None:
         """Its memory is back."""
@@ -354,6 +371,12 @@ class MemoryGuard:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a memory action failed", extra={"error": repr(error)})
+
+
+def _with_ours(own: DomainReading, ours_bytes: int) -> DomainReading:
+    """With what our engines told themselves, where the driver does not tell whose memory it is."""
+    ours_bytes = min(max(own.ours_bytes, ours_bytes), own.used_bytes)
+    return dataclasses.replace(own, ours_bytes=ours_bytes)
 
 
 def _is_for_bytes(decision: Decision) -> bool:

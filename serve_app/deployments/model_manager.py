@@ -35,8 +35,8 @@ from serve_app.telemetry import metrics
 
 log = logging.getLogger("ocr_serve.models")
 
-# Bytes that a process still holds on the device; 0 once it is gone.
-MemoryOf = Callable[[int], Awaitable[int]]
+# Bytes that an engine still holds on its device; 0 once it is gone.
+MemoryOf = Callable[[EngineProcess], Awaitable[int]]
 Granted = tuple[int, EngineProcess]
 
 
@@ -55,7 +55,7 @@ class ModelManager:
         new_engine: makes an engine that is not started.
         pool: of the replica; for the metrics.
         load_gate: shared by the replica's models; caps concurrent loads.
-        memory_of: measures a process.
+        memory_of: measures an engine.
         on_loaded: called with what a new engine holds, in bytes.
         on_gone: called with the number of an engine whose process is gone.
         on_change: called after every change of state.
@@ -217,8 +217,8 @@ class ModelManager:
                 engine=number,
                 pid=engine.pid,
                 state=self._lifecycle.engine_state(number) or "UNLOADING",
-                memory_bytes=engine.memory_bytes(),
-                baseline_bytes=engine.baseline_bytes,
+                memory_bytes=engine.held_bytes(),
+                baseline_bytes=engine.device_baseline_bytes or engine.baseline_bytes,
                 pages=engine.pages,
             )
             for number, engine in self._engines.items()
@@ -287,6 +287,7 @@ class ModelManager:
         try:
             async with self._load_gate:
                 await engine.start(timeout_s=self._settings.load_timeout_s)
+            held_bytes = await self._memory_of(engine)
         except OcrServeError as error:
             self._load_failed(number, started, type(error), str(error))
             return
@@ -301,10 +302,10 @@ class ModelManager:
             return
         self.loads += 1
         self._engines[number], self._loaded_at[number] = engine, clock.now()
-        self._on_loaded(engine.memory_bytes())
+        self._on_loaded(held_bytes)
         self._observe_load(started, "success")
         facts = {"model": self.name, "pid": engine.pid, "load_s": clock.now() - started}
-        log.info("model loaded", extra={**facts, "memory_bytes": engine.memory_bytes()})
+        log.info("model loaded", extra={**facts, "memory_bytes": held_bytes})
         self._run(self._watch(engine))
         self._do(self._lifecycle.loaded(number, clock.now()))
 
@@ -342,9 +343,9 @@ class ModelManager:
 
     async def _stop(self, number: int, reason: str) -> UnloadResult:
         engine, started = self._engines[number], clock.now()
-        held = await self._memory_of(engine.pid)
+        held = await self._memory_of(engine)
         await engine.stop()
-        freed = await wait_for_memory(held, lambda: self._memory_of(engine.pid))
+        freed = await wait_for_memory(held, lambda: self._memory_of(engine))
         del self._engines[number], self._loaded_at[number], self._stops[number]
         self._on_gone(number)
         unload_s = clock.now() - started

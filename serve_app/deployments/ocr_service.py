@@ -310,7 +310,7 @@ class OCRService:
                 cost.engine_pid, cost.attempt = lease.engine.pid, attempt
                 cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
                 self._guard.place(cost.task, job.model, lease.number)
-                resident = lease.engine.memory_bytes()
+                held_before = lease.engine.held_bytes()
                 try:
                     prediction = await self._run(lease, file, job, deadline)
                 except ENGINE_FAULTS as error:
@@ -321,10 +321,9 @@ class OCRService:
                     if isinstance(error, EngineOutOfMemory):
                         self._guard.unload_idle()
                     continue
-                cost.run_s, cost.peak_bytes = prediction.run_s, prediction.peak_bytes
-                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, resident)
-                # Device bytes are not in /proc: there the estimate stands until the next reading.
-                held = lease.engine.memory_bytes() if self._is_cpu else cost.estimate_bytes
+                cost.run_s = prediction.run_s
+                held, cost.peak_bytes = await self._measured(lease.engine, prediction)
+                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
                 self._guard.settle(job.model, lease.number, held)
                 await self._recycle(job.model, lease)
             return prediction.result
@@ -354,13 +353,21 @@ class OCRService:
             self._retire(job.model, lease, "unreliable")
             raise
 
+    async def _measured(self, engine: EngineProcess, prediction: Prediction) -> tuple[int, int]:
+        """What the engine holds on its device after the page, and had held at most under it."""
+        if self._guard.reads_resident:
+            return engine.memory_bytes(), prediction.peak_bytes
+        held = await self._guard.memory_of(engine)
+        engine.device_baseline_bytes = engine.device_baseline_bytes or held
+        return held, engine.device_peak_bytes(held)
+
     async def _recycle(self, model: str, lease: EngineLease) -> None:
         """Have an engine replaced that grew or served too much; one at a time."""
         engine, limits = lease.engine, self._settings.recycle
-        if self._is_cpu and (self._guard.budget.excess_bytes or self._has_drifted(engine)):
-            # Free heap that it keeps for its next page is no reason to end it.
+        if self._guard.budget.excess_bytes or self._has_drifted(engine):
+            # What it keeps for its next page, and does not use, is no reason to end it.
             await engine.trim()
-            self._guard.settle(model, lease.number, engine.memory_bytes())
+            self._guard.settle(model, lease.number, await self._guard.memory_of(engine))
         if self._guard.budget.excess_bytes:
             self._retire(model, lease, "over_budget")
         elif self._recycling:
@@ -371,8 +378,9 @@ class OCRService:
             self._retire(model, lease, "max_pages")
 
     def _has_drifted(self, engine: EngineProcess) -> bool:
-        limit_bytes = engine.baseline_bytes + self._settings.recycle.drift_bytes
-        return engine.memory_bytes() > limit_bytes
+        drift_bytes = self._settings.recycle.drift_bytes
+        on_device = (engine.device_bytes or 0) - engine.device_baseline_bytes
+        return max(engine.memory_bytes() - engine.baseline_bytes, on_device) > drift_bytes
 
     def _retire(self, model: str, lease: EngineLease, reason: str) -> None:
         lease.retire = reason

@@ -52,6 +52,9 @@ class GpuProbe:
     leaves the process out, and the log says so once; ``used_bytes`` is right in all these cases.
     """
 
+    #: See ``probe.MemoryProbe``.
+    reads_resident = False
+
     def __init__(self, visible: str | None) -> None:
         """``visible``: the value of CUDA_VISIBLE_DEVICES, None if it is not set.
 

@@ -19,6 +19,11 @@ class MemoryProbe(Protocol):
     Every reading is of now; nothing is kept between two but open handles.
     """
 
+    @property
+    def reads_resident(self) -> bool:
+        """Whether what a process holds on the replica's own device is its resident memory."""
+        ...
+
     def read(self, pids: Collection[int]) -> tuple[DomainReading, ...]:
         """Every domain, the one of the replica's own device first.
 
@@ -50,6 +55,11 @@ class CombinedProbe:
 
     def __init__(self, own: MemoryProbe, *others: MemoryProbe) -> None:
         self._probes = (own, *others)
+
+    @property
+    def reads_resident(self) -> bool:
+        """Of the first."""
+        return self._probes[0].reads_resident
 
     def read(self, pids: Collection[int]) -> tuple[DomainReading, ...]:
         """The readings of all, in their order."""

@@ -24,6 +24,9 @@ def host_memory() -> tuple[int, int]:
 class RamProbe:
     """Reads one domain, "ram:<node id>". Any thread."""
 
+    #: See ``probe.MemoryProbe``.
+    reads_resident = True
+
     def __init__(
         self,
         node_id: str,

@@ -91,6 +91,11 @@ class ScriptedProbe:
         self._ram, self._gpu = ram, gpu
         log.warning("memory readings are simulated", extra={"file": str(path)})
 
+    @property
+    def reads_resident(self) -> bool:
+        """Unless the GPU is a real one."""
+        return self._gpu is None or self._load().gpus is not None
+
     def read(self, pids: Collection[int]) -> tuple[DomainReading, ...]:
         """The visible GPUs if this is a GPU replica, then the RAM.
 
@@ -102,7 +107,7 @@ class ScriptedProbe:
 
     def per_process(self, pids: Collection[int]) -> Mapping[int, int]:
         """Real: resident bytes, except on a GPU that is not simulated."""
-        if self._gpu is not None and self._load().gpus is None:
+        if self._gpu is not None and not self.reads_resident:
             return self._gpu.per_process(pids)
         return self._ram.per_process(pids)
 

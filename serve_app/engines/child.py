@@ -63,6 +63,8 @@ class ChildProcess:
         self._pidfd: int | None = None
         self._log_task: asyncio.Task[None] | None = None
         self.killed = False
+        #: What the allocator of its device held, and had held at most, when it last answered.
+        self.device_bytes = self.device_peak_bytes = 0
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -171,6 +173,8 @@ class ChildProcess:
             self.kill()
             raise ChildGarbage(f"{self.name} sent an answer that nobody asked for")
         if answer["ok"]:
+            self.device_bytes = _count(answer.get("device_bytes"))
+            self.device_peak_bytes = _count(answer.get("device_peak_bytes"))
             return payload
         if answer.get("kind") == "typed":
             kind = getattr(errors, str(answer.get("type")), None)
@@ -252,6 +256,11 @@ class ChildProcess:
                 log.info("child output", extra={"child": self.name, "pid": self.pid, "line": text})
         finally:
             transport.close()
+
+
+def _count(told: object) -> int:
+    """The bytes that a child told; 0 for anything else."""
+    return told if isinstance(told, int) and told >= 0 else 0
 
 
 def _python_path() -> str:

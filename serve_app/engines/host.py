@@ -38,6 +38,18 @@ class Handler(Protocol):
         ...
 
 
+class DeviceHandler(Handler, Protocol):
+    """A handler that holds memory of a device of its own, beside the process's resident memory."""
+
+    def device_memory(self) -> tuple[int, int] | None:
+        """Bytes held by its allocator: now, and the most since the last call; None without one."""
+        ...
+
+    def trim_device(self) -> None:
+        """Hand what the allocator keeps for later back to the device."""
+        ...
+
+
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when the thread that started it ends."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -82,7 +94,7 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
     trimmed = True
     while True:
         if not trimmed and not _has_message(sock, REST_S):
-            trim()
+            trim(handler)
             trimmed = True
         try:
             header, payload = channel.receive(sock)
@@ -95,18 +107,28 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
                 handler = _answer_load(sock, factory, header["spec"])
                 trimmed = False
             case "trim":
-                trim()
-                channel.send(sock, {"id": header["id"], "ok": True})
+                trim(handler)
+                channel.send(sock, {"id": header["id"], "ok": True, **_device_memory(handler)})
             case "job":
                 assert handler is not None, "job before load"
                 _answer_job(sock, handler, header, payload)
                 trimmed = False
 
 
-def trim() -> None:
-    """Hand the heap's free pages back to the kernel."""
+def trim(handler: Handler | DeviceHandler | None = None) -> None:
+    """Hand the heap's free pages back to the kernel, and those of the handler's device to it."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
+    if handler is not None and hasattr(handler, "trim_device"):
+        handler.trim_device()
+
+
+def _device_memory(handler: Handler | DeviceHandler | None) -> dict[str, int]:
+    """For the header of an answer: what the parent may not be able to read from outside."""
+    if handler is None or not hasattr(handler, "device_memory"):
+        return {}
+    told = handler.device_memory()
+    return {} if told is None else {"device_bytes": told[0], "device_peak_bytes": told[1]}
 
 
 def _has_message(sock: socket.socket, within_s: float) -> bool:
@@ -126,7 +148,7 @@ def _answer_load(
     # What was loaded stays: so a collection looks at the last page's objects only (0.2 s else).
     gc.collect()
     gc.freeze()
-    channel.send(sock, {"id": 0, "ok": True})
+    channel.send(sock, {"id": 0, "ok": True, **_device_memory(handler)})
     return handler
 
 
@@ -140,7 +162,8 @@ def _answer_job(
         _reraise_exit(error)
         _forget(error)
     else:
-        channel.send(sock, {"id": header["id"], "ok": True}, parts)
+        answer = {"id": header["id"], "ok": True, **_device_memory(handler)}
+        channel.send(sock, answer, parts)
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class PaddleEngine:
         from paddlex.inference import load_pipeline_config
 
         self._settings, self._limits, self._documents = settings, limits, documents
+        self._on_gpu = device == "gpu"
         cv2.setNumThreads(settings.engine.threads)
         defaults = load_pipeline_config(settings.pipeline)
         runtime = resolve_runtime(settings.engine, device, cpu.flags())
@@ -90,6 +91,23 @@ class PaddleEngine:
         page = render_page(data, job["kind"], job["index"], self._limits, self._documents)
         options = PredictOptions(**job["options"])
         return encode_result(self.predict(page, job["index"], options))
+
+    def device_memory(self) -> tuple[int, int] | None:
+        """See ``host.DeviceHandler``: of Paddle's allocator."""
+        if not self._on_gpu:
+            return None
+        from paddle.device import cuda
+
+        told = cuda.memory_reserved(), cuda.max_memory_reserved()
+        cuda.reset_max_memory_reserved()
+        return told
+
+    def trim_device(self) -> None:
+        """See ``host.DeviceHandler``."""
+        if self._on_gpu:
+            from paddle.device import cuda
+
+            cuda.empty_cache()
 
     def predict(self, page: np.ndarray, index: int, options: PredictOptions) -> PageResult:
         """Predict one page.

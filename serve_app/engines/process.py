@@ -68,6 +68,10 @@ class EngineProcess:
         self.pages = 0
         #: Resident bytes after the first page: what later growth is measured against.
         self.baseline_bytes = 0
+        #: The last reading of a device that has memory of its own, and the first after a page;
+        #: None where an engine's memory is RAM.
+        self.device_bytes: int | None = None
+        self.device_baseline_bytes = 0
         self.exited = self._child.exited
 
     @property
@@ -139,6 +143,26 @@ class EngineProcess:
         """Resident bytes now; 0 when the process is gone."""
         memory = process_memory.read(self.pid) if self.alive else None
         return memory.resident_bytes if memory else 0
+
+    def held_bytes(self) -> int:
+        """On its device: resident bytes now, or the last reading of the device's memory."""
+        return self.memory_bytes() if self.device_bytes is None else self.device_bytes
+
+    def told_device_bytes(self) -> int:
+        """What the engine's allocator held on the device when it last answered; 0 when gone.
+
+        Without what the driver holds for the process (CUDA: some 0.6 GB).
+        """
+        return self._child.device_bytes if self.alive else 0
+
+    def device_peak_bytes(self, held_bytes: int) -> int:
+        """The most that it held on the device under the last page, given what it holds now.
+
+        An allocator keeps what it had at most, so what the device tells after the page is that; if
+        it gave something back, the allocator knows its own peak.
+        """
+        given_back = max(self._child.device_peak_bytes - self._child.device_bytes, 0)
+        return held_bytes + given_back
 
     async def trim(self) -> None:
         """Ask for free heap pages back; best effort. Only between pages."""

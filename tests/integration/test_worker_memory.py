@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Collection
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -41,29 +41,31 @@ class Worker:
     """An OCRService with two small models on a device whose readings the test sets."""
 
     def __init__(
-        self, budget_mib: int, base_mib: int, queue_timeout_s: float, drift_mib: int
+        self, budget_mib: int, base_mib: int, queue_timeout_s: float, drift_mib: int, gpu: bool
     ) -> None:
         model = {
             "pipeline": "OCR",
             "memory": {"base_bytes": base_mib * MIB, "bytes_per_pixel": 1},
         }
+        device = {"device": "gpu", "num_gpus": 0.5} if gpu else {"device": "cpu"}
+        pool = {
+            **device,
+            "memory_bytes": budget_mib * MIB,
+            "queue_timeout_s": queue_timeout_s,
+        }
         args = {
             "models": {"a": model, "b": model},
-            "pools": {
-                "cpu": {
-                    "device": "cpu",
-                    "memory_bytes": budget_mib * MIB,
-                    "queue_timeout_s": queue_timeout_s,
-                }
-            },
+            "pools": {"cpu": pool},
             "paddlex": {"ocr_model": "a"},
             "pressure": {"sample_interval_s": 0.05},
             "recycle": {"drift_bytes": drift_mib * MIB},
             "log_level": "ERROR",
         }
-        self.domain = FakeDomain(total_bytes=TOTAL)
+        kind: Literal["gpu", "ram"] = "gpu" if gpu else "ram"
+        self.domain = FakeDomain(kind=kind, total_bytes=TOTAL)
+        self.probe = FakeProbe(self.domain) if gpu else Probe(self.domain)
         settings = AppSettings.model_validate(args)
-        self.service = OCRService("cpu", settings, FACTORY, Probe(self.domain))
+        self.service = OCRService("cpu", settings, FACTORY, self.probe)
 
     async def page(
         self,
@@ -94,8 +96,9 @@ async def worker(
     base_mib: int = 100,
     queue_timeout_s: float = 20,
     drift_mib: int = 1000,
+    gpu: bool = False,
 ) -> AsyncIterator[Worker]:
-    one = Worker(budget_mib, base_mib, queue_timeout_s, drift_mib)
+    one = Worker(budget_mib, base_mib, queue_timeout_s, drift_mib, gpu)
     try:
         yield one
     finally:
@@ -260,3 +263,41 @@ async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> No
         assert not night.done()
         await one.fill(0)
         await asyncio.wait_for(night, 10)
+
+
+async def test_on_a_gpu_what_counts_is_what_the_device_tells() -> None:
+    async with worker(gpu=True) as one:
+        (pid,) = (await one.page()).text
+        one.domain.processes[int(pid)] = 700 * MIB
+        page = await one.page(pixels=1000)
+        assert page.record is not None
+        assert page.record.peak_bytes == 700 * MIB
+        (engine,) = (await one.facts("a")).engines
+        assert (engine.memory_bytes, engine.baseline_bytes) == (700 * MIB, 700 * MIB)
+        unload = asyncio.create_task(one.service._models["a"].unload("test"))
+        await asyncio.sleep(0.5)
+        assert not unload.done(), "the device still tells of the process"
+        one.domain.processes.clear()
+        (result,) = await asyncio.wait_for(unload, 5)
+        assert (result.freed_bytes, result.missing_bytes) == (700 * MIB, 0)
+
+
+async def test_where_the_device_does_not_tell_the_engines_allocator_does() -> None:
+    async with worker(gpu=True) as one:
+        page = await one.page(tell_bytes=[300 * MIB, 500 * MIB])
+        assert page.record is not None
+        assert page.record.peak_bytes == 500 * MIB
+        assert (await one.facts("a")).memory_bytes == 300 * MIB
+        one.domain.others_bytes = 400 * MIB
+        await one.service._guard.sample()
+        assert one.service._guard.readings[0].ours_bytes == 300 * MIB
+        (result,) = await one.service._models["a"].unload("test")
+        assert (result.held_bytes, result.freed_bytes) == (300 * MIB, 300 * MIB)
+
+
+async def test_an_engine_that_grows_on_its_gpu_is_replaced() -> None:
+    async with worker(gpu=True, drift_mib=100) as one:
+        (first,) = (await one.page(tell_bytes=[300 * MIB, 300 * MIB])).text
+        assert (await one.page(tell_bytes=[390 * MIB, 390 * MIB])).text == (first,)
+        assert (await one.page(tell_bytes=[410 * MIB, 410 * MIB])).text == (first,)
+        assert (await one.page()).text != (first,)
