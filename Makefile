@@ -49,6 +49,10 @@ long: setup ## the tests that take minutes: pools of prod.yaml, chaos, ten round
 chaos: setup ## a minute of load in which processes are killed (OCR_SERVE_CHAOS_SEED=1)
 	@$(BIN)/python -m pytest tests/faults/test_chaos.py -s $(ARGS)
 
+.PHONY: gpu
+gpu: setup ## the tests that need an NVIDIA GPU; skipped without one
+	@$(BIN)/python -m pytest tests/gpu -s $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 per test)
 	@OCR_SERVE_FUZZ_EXAMPLES=$${OCR_SERVE_FUZZ_EXAMPLES:-2000} \
