@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,8 @@ def fault_config(**args: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def running_with_faults(config: dict[str, Any]) -> Iterator[Server]:
     """A server whose workers can import ``tests.faults.app``."""
-    with running(config, {"PYTHONPATH": str(ROOT)}) as server:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with running(config, {"PYTHONPATH": path}) as server:
         yield server
 
 

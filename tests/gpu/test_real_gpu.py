@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import psutil
 import pynvml
 import pytest
@@ -30,7 +31,7 @@ from tests.faults.scene import engine_of, fault_config, page, running_with_fault
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 MIB, GIB = 2**20, 2**30
-HELD = 2 * GIB
+HELD = GIB
 # What the driver may keep for itself after its first process.
 SLACK = 256 * MIB
 IDLE_TIMEOUT_S = 4.0
@@ -88,7 +89,7 @@ def server(gpu: Gpu) -> Iterator[Server]:
     config = fault_config()
     args = app_args(config)
     cpu = args["pools"].pop("cpu")
-    shared = {"device": "gpu", "num_gpus": SHARE, "num_replicas": 2}
+    shared = {"device": "gpu", "num_gpus": SHARE, "num_replicas": 2, "spill_pages": 2}
     args["pools"] = {"main": {**cpu, **shared}, "spare": cpu}
     args["models"]["ocr"] |= {
         "max_concurrent_predictions": 1,
@@ -99,13 +100,30 @@ def server(gpu: Gpu) -> Iterator[Server]:
         yield found
 
 
+@pytest.fixture
+def at_rest(gpu: Gpu, server: Server) -> int:
+    """What is used of the GPU while no engine is loaded; bytes."""
+    assert server.http.post("/v1/models/ocr/unload", params={"timeout_s": 30}).status_code == 200
+    eventually(lambda: not server.models()["ocr"]["engines"], 10, "no engine is loaded")
+    return gpu.used_bytes()
+
+
 def gpu_domain(server: Server) -> dict[str, Any]:
-    (found,) = [one for one in domains(server) if one["kind"] == "gpu"]
-    return found
+    """As the server tells it; nothing before the first report."""
+    return next((one for one in domains(server) if one["kind"] == "gpu"), {})
+
+
+def ours(server: Server) -> int:
+    return int(gpu_domain(server)["ours_bytes"])
 
 
 def level(server: Server) -> str:
     return str(gpu_domain(server)["level"])
+
+
+def pool_of(answer: httpx.Response) -> str:
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-ocr-pool"]
 
 
 def told(server: Server, pid: int) -> int:
@@ -123,62 +141,63 @@ def test_the_server_tells_of_the_gpu_what_the_driver_tells(gpu: Gpu, server: Ser
 
 
 def test_what_an_engine_takes_is_told_and_is_back_when_unload_has_answered(
-    gpu: Gpu, server: Server
+    gpu: Gpu, server: Server, at_rest: int
 ) -> None:
-    before = gpu.used_bytes()
     answer = server.parse(page(device_bytes=HELD))
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-ocr-pool"] == "main"
     assert int(answer.headers["x-ocr-peak-bytes"]) >= HELD
-    assert gpu.used_bytes() >= before + HELD
+    assert gpu.used_bytes() >= at_rest + HELD
     pid = engine_of(answer)
     eventually(lambda: told(server, pid) >= HELD, 5, "the engine's memory is told")
-    domain = gpu_domain(server)
-    assert HELD <= domain["ours_bytes"] <= domain["used_bytes"]
+    eventually(lambda: ours(server) >= HELD, 5, "it is told as ours")
     print(f"page: {told(server, pid) / MIB:.0f} MiB with {HELD / MIB:.0f} MiB taken by it")
     began = time.monotonic()
     unloaded = server.http.post("/v1/models/ocr/unload", params={"timeout_s": 30})
-    assert gpu.is_back_at(before), "the answer came before the memory"
+    assert gpu.is_back_at(at_rest), "the answer came before the memory"
     print(f"unload: {time.monotonic() - began:.2f} s, {unloaded.json()}")
     assert unloaded.status_code == 200, unloaded.text
     assert unloaded.json()["freed_bytes"] >= HELD
     assert not psutil.pid_exists(pid)
 
 
-def test_an_idle_engine_gives_its_memory_back(gpu: Gpu, server: Server) -> None:
-    before = gpu.used_bytes()
+def test_an_idle_engine_gives_its_memory_back(gpu: Gpu, server: Server, at_rest: int) -> None:
     assert server.parse(page(device_bytes=HELD)).status_code == 200
     began = time.monotonic()
-    eventually(lambda: gpu.is_back_at(before), IDLE_TIMEOUT_S + 10, "the memory is back")
+    eventually(lambda: gpu.is_back_at(at_rest), IDLE_TIMEOUT_S + 10, "the memory is back")
     print(f"idle time-out {IDLE_TIMEOUT_S:g} s: back after {time.monotonic() - began:.1f} s")
     assert time.monotonic() - began > IDLE_TIMEOUT_S / 2
 
 
-def test_an_engine_that_is_killed_gives_its_memory_back(gpu: Gpu, server: Server) -> None:
-    before = gpu.used_bytes()
+def test_an_engine_that_is_killed_gives_its_memory_back(
+    gpu: Gpu, server: Server, at_rest: int
+) -> None:
     os.kill(engine_of(server.parse(page(device_bytes=HELD))), signal.SIGKILL)
-    eventually(lambda: gpu.is_back_at(before), 10, "the memory is back")
+    eventually(lambda: gpu.is_back_at(at_rest), 10, "the memory is back")
     assert server.parse(page()).status_code == 200
 
 
-def test_two_workers_share_the_gpu_each_with_half_of_it(gpu: Gpu, server: Server) -> None:
+@pytest.mark.usefixtures("at_rest")
+def test_two_workers_share_the_gpu_each_with_half_of_it(server: Server) -> None:
+    # Little each: an engine that grows with every page is replaced (recycle.drift_bytes).
+    held = 64 * MIB
     with ThreadPoolExecutor() as pool:
         asked = [
-            pool.submit(server.parse, page(device_bytes=HELD, sleep_s=2, number=n))
-            for n in range(2)
+            pool.submit(server.parse, page(device_bytes=held, sleep_s=1, number=n))
+            for n in range(8)
         ]
     answers = [one.result() for one in asked]
     assert {answer.headers["x-ocr-pool"] for answer in answers} == {"main"}
     engines = {engine_of(answer) for answer in answers}
     assert len(engines) == 2
-    eventually(lambda: gpu_domain(server)["ours_bytes"] >= 2 * HELD, 5, "both are counted")
+    eventually(lambda: ours(server) >= 2 * held, 5, "both are counted")
     assert engines <= {one["facts"]["pid"] for one in gpu_domain(server)["engines"]}
 
 
+@pytest.mark.usefixtures("at_rest")
 def test_another_tenant_raises_the_level_and_pages_go_to_the_cpu(gpu: Gpu, server: Server) -> None:
-    eventually(lambda: gpu_domain(server)["ours_bytes"] == 0, 20, "no engine holds memory")
     assert level(server) == "normal"
-    with gpu.filled_to(0.85):
+    with gpu.filled_to(0.81):
         eventually(lambda: level(server) == "warning", 5, "the level is warning")
         assert server.parse(page()).headers["x-ocr-pool"] == "main"
     eventually(lambda: level(server) == "normal", 5, "the level is normal")
@@ -186,23 +205,22 @@ def test_another_tenant_raises_the_level_and_pages_go_to_the_cpu(gpu: Gpu, serve
         began = time.monotonic()
         eventually(lambda: level(server) == "critical", 5, "the level is critical")
         print(f"critical: known {time.monotonic() - began:.2f} s after it was")
-        answer = server.parse(page())
-        assert answer.status_code == 200
-        assert answer.headers["x-ocr-pool"] == "spare"
-        assert answer.headers["x-ocr-fallback"] == "true"
+        # One of the two workers has told it; the other one reads for itself, twice a second.
+        eventually(lambda: pool_of(server.parse(page())) == "spare", 2, "pages go to the CPU")
+        for _ in range(3):
+            assert pool_of(server.parse(page())) == "spare"
     began = time.monotonic()
-    eventually(
-        lambda: server.parse(page()).headers.get("x-ocr-pool") == "main", 10, "the GPU is used"
-    )
+    eventually(lambda: pool_of(server.parse(page())) == "main", 5, "the GPU is used again")
     print(f"back on the GPU {time.monotonic() - began:.2f} s after the tenant left")
 
 
-def test_an_engine_above_its_share_is_ended_after_its_page(gpu: Gpu, server: Server) -> None:
+def test_an_engine_above_its_share_is_ended_after_its_page(
+    gpu: Gpu, server: Server, at_rest: int
+) -> None:
     """The last: the estimator has learned of a page that no share is enough for."""
-    before = gpu.used_bytes()
     above = int(SHARE * CRITICAL * gpu.total_bytes) + GIB
     answer = server.parse(page(device_bytes=above))
     assert answer.status_code == 200, answer.text
     pid = engine_of(answer)
     eventually(lambda: not psutil.pid_exists(pid), IDLE_TIMEOUT_S / 2, "it was ended")
-    eventually(lambda: gpu.is_back_at(before), 5, "its memory is back")
+    eventually(lambda: gpu.is_back_at(at_rest), 5, "its memory is back")
