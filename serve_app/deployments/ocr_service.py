@@ -2,8 +2,10 @@
 
 A plain class; ``app.py`` turns it into a Serve deployment. The way of a page through it:
 
-  turn (at most ``max_concurrent_predictions`` per model, in a fair order)
-  → admission (its estimate against the byte budget and the level of the device)
+  the level of the device lets it (batch work waits at warning)
+  → turn (at most ``max_concurrent_predictions`` per model, in a fair order)
+  → admission (its estimate against the byte budget and the device; a level that has risen since
+    sends it back, and the next one has its turn)
   → lease (a free engine, or a load)
   → prediction → record; everything is given back in reverse order, whatever happened.
 """

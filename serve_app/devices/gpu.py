@@ -50,6 +50,7 @@ class GpuProbe:
     NVIDIA/open-gpu-kernel-modules#614), or list pids of the host in a container with pids of its
     own (NVIDIA/nvidia-docker#1483; ``hostPID: true`` helps). Then ours counts as 0, ``per_process``
     leaves the process out, and the log says so once; ``used_bytes`` is right in all these cases.
+    The replica then goes by what its engines' allocators tell (``memory_guard.py``).
     """
 
     #: See ``probe.MemoryProbe``.
@@ -138,7 +139,7 @@ class GpuProbe:
         if not self._said_unknown:
             self._said_unknown = True
             log.warning(
-                "our share of GPU memory is unknown, counted as 0", extra={"reason": reason}
+                "the driver does not tell our share of GPU memory", extra={"reason": reason}
             )
 
 
