@@ -98,7 +98,7 @@ class TaskRecord:
         pixels: of the predicted page(s); 0 if unknown.
         estimate_bytes: what admission reserved: the engine's expected peak.
         peak_bytes: the engine's measured peak; 0 if nothing ran.
-        queue_s, load_s, run_s: where the time went.
+        queue_s, load_s, run_s: where the time went; ``queue_s`` in other pools, too.
         fallback: answered by another pool than the first choice.
         cold: had to load the model.
         engine_pid: of the engine that ran it; 0 if none did.
@@ -142,7 +142,7 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaReport:
-    """What a replica says once a second and on every change.
+    """What a replica says once a second, and sooner after a change (``heartbeat.py``).
 
     Attributes:
         replica: Serve's replica id.

@@ -40,7 +40,7 @@ class FakeHandler:
 
     def __init__(self) -> None:
         self._eaten: list[bytearray] = []
-        self._told: tuple[int, int] | None = None
+        self._on_device: tuple[int, int] | None = None
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes (kept),
@@ -55,7 +55,7 @@ class FakeHandler:
         if wanted := command.get("device_bytes"):
             testing_cuda.take(wanted)
         if told := command.get("tell_bytes"):
-            self._told = told[0], told[1]
+            self._on_device = told[0], told[1]
         _act(command)
         del used
         if command.get("garbage"):
@@ -65,11 +65,17 @@ class FakeHandler:
         return encode_result(PageResult(index, 10, 20, b"{}", text, images=images))
 
     def device_memory(self) -> tuple[int, int] | None:
-        """What a page told it to claim."""
-        return self._told
+        """What a page told it to claim; from then on its peak is what it holds."""
+        told = self._on_device
+        if told is not None:
+            self._on_device = told[0], told[0]
+        return told
 
     def trim_device(self) -> None:
-        """It keeps nothing for later."""
+        """Gives half of it back. As with Paddle, the peak is still the one before."""
+        if self._on_device is not None:
+            held, peak = self._on_device
+            self._on_device = held // 2, peak
 
 
 def _act(command: dict[str, Any]) -> None:

@@ -12,13 +12,19 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from serve_app import clock
 from serve_app.deployments.model_manager import ModelManager
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe
 from serve_app.engines.process import EngineProcess
-from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
+from serve_app.errors import (
+    DeadlineExceeded,
+    FallBackAdvised,
+    MemoryPressure,
+    PageTooLargeForBudget,
+)
 from serve_app.facts import LEVELS, DomainReading, Level, Priority
 from serve_app.policy.admission import (
     Admit,
@@ -49,7 +55,7 @@ class PageNeeds:
         estimate: bytes that an engine holds before the page (0: a fresh one) → its expected peak.
         came: when, on the replica's clock.
         in_turn: whether other pages wait for this one; see ``StepAside``.
-        accepted: whether it was let in at some level already, and is new no more.
+        accepted: whether it has waited here for the level or for memory, and is new no more.
     """
 
     task: str
@@ -63,7 +69,10 @@ class PageNeeds:
 
 
 class StepAside(Exception):
-    """A page that has its turn would have to wait for the level: others shall go first."""
+    """A page that has its turn would have to wait for the level: others shall go first.
+
+    Args: the page's ``PageNeeds``, as it has waited by now.
+    """
 
 
 class MemoryGuard:
@@ -93,7 +102,9 @@ class MemoryGuard:
         self._gauge = PressureGauge(settings)
         self._managers: Mapping[str, ModelManager] = {}
         self._waiting: OrderedDict[str, Priority] = OrderedDict()
-        self._changed = asyncio.Event()
+        self._changed, self._level_changed = asyncio.Event(), asyncio.Event()
+        #: Pages that wait for the level, outside of any turn.
+        self.waiting_for_level = 0
         self._drain = DrainRate()
         self._tasks: set[asyncio.Task[object]] = set()
         self.budget = ByteBudget(budget_bytes)
@@ -134,18 +145,41 @@ class MemoryGuard:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def wait_for_level(self, page: PageNeeds, *, queued: int = 0) -> None:
+    async def wait_for_level(
+        self, page: PageNeeds, *, queued: Callable[[], int], deadline: float
+    ) -> PageNeeds:
         """Return when the level lets the page look at the bytes. For before its turn.
 
+        While it waits it uses nothing: idle engines may go, and with them the pressure.
+
+        Args:
+            queued: counts the pages of its model that wait for their turn.
+            deadline: the request's, on the replica's clock.
+
+        Returns:
+            The page as it has waited by now.
+
         Raises:
+            DeadlineExceeded: the level did not fall in time.
             As ``admitted``, without StepAside.
         """
         while True:
-            decision = decide(self._facts(page, self._own_engine(page.model), queued))
-            if isinstance(decision, Admit | Evict) or _is_for_bytes(decision):
-                return
+            if clock.now() >= deadline:
+                raise DeadlineExceeded(f"the memory was {self.level} until the request's deadline")
+            waiting = queued() + self.waiting_for_level
+            decision = decide(self._facts(page, self._own_engine(page.model), waiting))
+            if isinstance(decision, FallBack | Reject):
+                await self._follow(decision)
+            if not _is_for_level(decision):
+                return page
             page = dataclasses.replace(page, accepted=True)
-            await self._follow(decision)
+            self.waiting_for_level += 1
+            try:
+                limit_s = min(decision.remaining_s, deadline - clock.now())
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._level_changed.wait(), limit_s)
+            finally:
+                self.waiting_for_level -= 1
 
     @contextlib.asynccontextmanager
     async def admitted(self, page: PageNeeds, *, queued: int = 0) -> AsyncIterator[int]:
@@ -169,9 +203,10 @@ class MemoryGuard:
             # The engine outgrew what was promised; it is ended after this page.
             log.warning("engine above its reservation", extra={"model": model, "engine": engine})
 
-    def settle(self, model: str, engine: int, held_bytes: int) -> None:
+    def settle(self, model: str, number: int, engine: EngineProcess, held_bytes: int) -> None:
         """After a page, until the next reading: the engine keeps what it holds."""
-        self.budget.measured(engine_name(model, engine), held_bytes)
+        if engine.alive:  # one that is gone must not be booked again
+            self.budget.measured(engine_name(model, number), held_bytes)
 
     async def sample_forever(self) -> None:
         """Read the devices at the configured interval, and act on crossings."""
@@ -197,12 +232,16 @@ class MemoryGuard:
             raise
         ours = 0
         for name, engine in engines.items():
+            if not engine.alive:  # it has ended since
+                continue
             engine_bytes = self._noted(engine, held)
             self.budget.measured(name, engine_bytes)
             ours += engine_bytes
         self.readings = (_with_ours(readings[0], ours), *readings[1:])
         for reading in readings:
             if crossing := self._gauge.update(reading):
+                self._level_changed.set()
+                self._level_changed = asyncio.Event()
                 self._act(crossing)
                 self._on_crossing()
         self.notify()
@@ -212,11 +251,11 @@ class MemoryGuard:
 
         What it told itself last where the device does not tell.
         """
-        held: Mapping[int, int] = {}
         try:
             held = await asyncio.to_thread(self._probe.per_process, [engine.pid])
         except DeviceError as error:
             log.warning("devices could not be read", extra={"error": str(error)})
+            return engine.held_bytes() if engine.alive else 0  # as last read
         return self._noted(engine, held)
 
     def _noted(self, engine: EngineProcess, held: Mapping[int, int]) -> int:
@@ -253,8 +292,8 @@ class MemoryGuard:
                     page.task, facts.estimate_bytes, label
                 ):
                     return facts.estimate_bytes
-                if page.in_turn and isinstance(decision, Wait) and not _is_for_bytes(decision):
-                    raise StepAside
+                if page.in_turn and _is_for_level(decision):
+                    raise StepAside(page)
                 page = dataclasses.replace(page, accepted=True)
                 self._waiting.setdefault(page.task, page.priority)
                 await self._follow(decision)
@@ -379,8 +418,8 @@ def _with_ours(own: DomainReading, ours_bytes: int) -> DomainReading:
     return dataclasses.replace(own, ours_bytes=ours_bytes)
 
 
-def _is_for_bytes(decision: Decision) -> bool:
-    return isinstance(decision, Wait) and decision.reason != "level"
+def _is_for_level(decision: Decision) -> TypeGuard[Wait]:
+    return isinstance(decision, Wait) and decision.reason == "level"
 
 
 def engine_name(model: str, number: int) -> str:

@@ -218,7 +218,9 @@ class ModelManager:
                 pid=engine.pid,
                 state=self._lifecycle.engine_state(number) or "UNLOADING",
                 memory_bytes=engine.held_bytes(),
-                baseline_bytes=engine.device_baseline_bytes or engine.baseline_bytes,
+                baseline_bytes=engine.baseline_bytes
+                if engine.device_bytes is None
+                else engine.device_baseline_bytes,
                 pages=engine.pages,
             )
             for number, engine in self._engines.items()

@@ -13,7 +13,6 @@ A plain class; ``app.py`` turns it into a Serve deployment. The way of a page th
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -101,7 +100,7 @@ class OCRService:
             probe,
             settings.pressure,
             budget_bytes=self._budget_bytes,
-            budget_key=f"pools.{pool}." + ("memory_bytes" if self._is_cpu else "num_gpus"),
+            budget_key=f"pools.{pool}.{_budget_key(self._pool)}",
             queue_timeout_s=self._pool.queue_timeout_s,
             on_crossing=self._crossed,  # the gateway turns pages away until it has heard
         )
@@ -121,6 +120,7 @@ class OCRService:
         self._batch: dict[asyncio.Task[PageResult], PageCost] = {}
         self._displaced: WeakSet[asyncio.Task[PageResult]] = WeakSet()
         self._recycling = False
+        self._states = [manager.state for manager in self._models.values()]
         self._reporter = ReplicaReporter(
             self._replica,
             node,
@@ -140,10 +140,6 @@ class OCRService:
             self._heartbeat = Heartbeat(self._reporter, registry, watch)
             self._reporter.on_change = self._heartbeat.urgent
             self._loops.append(loop.create_task(self._heartbeat.run()))
-
-    @property
-    def _is_cpu(self) -> bool:
-        return self._pool.device == "cpu"
 
     async def predict_page(
         self, file: npt.NDArray[np.uint8], job: PageJob, deadline_s: float
@@ -252,7 +248,7 @@ class OCRService:
         """One page, with a record of what became of it."""
         ended: tuple[Outcome, str | None] = SUCCESS
         try:
-            with self._ledger.task(cost.task), self._models[job.model].in_use():
+            with self._ledger.task(cost.task):
                 result = await self._page(file, job, cost, deadline)
         except BaseException as error:
             ended = outcome_of(error)
@@ -262,7 +258,7 @@ class OCRService:
                 self._guard.page_ended(left=len(self._pages) - 1)
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
-            tracing.page_stages(record, clock.now() - cost.came)
+            tracing.page_stages(record, job.waited_s + clock.now() - cost.came)
         return dataclasses.replace(result, record=record)
 
     async def _page(
@@ -276,13 +272,18 @@ class OCRService:
             functools.partial(self._estimators.estimate, job.model, job.pixels),
             cost.came,
             job.fallback,
+            in_turn=True,
         )
+        turnstile, model = self._turnstiles[job.model], self._models[job.model]
         while True:
-            queued = self._turnstiles[job.model].waiting
-            await self._guard.wait_for_level(needs, queued=queued)
-            needs = dataclasses.replace(needs, in_turn=True, accepted=True)
-            with contextlib.suppress(StepAside):
-                return await self._in_turn(file, job, cost, needs, deadline)
+            needs = await self._guard.wait_for_level(
+                needs, queued=lambda: turnstile.waiting, deadline=deadline
+            )
+            try:
+                with model.in_use():
+                    return await self._in_turn(file, job, cost, needs, deadline)
+            except StepAside as aside:
+                (needs,) = aside.args
 
     async def _in_turn(
         self,
@@ -326,7 +327,7 @@ class OCRService:
                 cost.run_s = prediction.run_s
                 held, cost.peak_bytes = await self._measured(lease.engine, prediction)
                 self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
-                self._guard.settle(job.model, lease.number, held)
+                self._guard.settle(job.model, lease.number, lease.engine, held)
                 await self._recycle(job.model, lease)
             return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -369,7 +370,8 @@ class OCRService:
         if self._guard.budget.excess_bytes or self._has_drifted(engine):
             # What it keeps for its next page, and does not use, is no reason to end it.
             await engine.trim()
-            self._guard.settle(model, lease.number, await self._guard.memory_of(engine))
+            held = await self._guard.memory_of(engine)
+            self._guard.settle(model, lease.number, engine, held)
         if self._guard.budget.excess_bytes:
             self._retire(model, lease, "over_budget")
         elif self._recycling:
@@ -418,15 +420,25 @@ class OCRService:
         )
 
     def _changed(self) -> None:
-        """A model or the memory is in another state: pages may go on, and the registry is told."""
+        """A model is in another state or use: pages may go on, and the registry is told."""
         self._guard.notify()
-        if self._heartbeat is not None:
+        states = [manager.state for manager in self._models.values()]
+        before, self._states = self._states, states
+        if self._heartbeat is None:
+            return
+        if states == before:
+            self._heartbeat.used()
+        else:
             self._heartbeat.changed()
 
     def _crossed(self) -> None:
         """Another level; the guard, which found it, wakes its pages itself."""
         if self._heartbeat is not None:
             self._heartbeat.crossed()
+
+
+def _budget_key(pool: PoolSettings) -> str:
+    return "memory_bytes" if pool.device == "cpu" else "num_gpus"
 
 
 def _budget_bytes(pool: PoolSettings, critical: float, probe: MemoryProbe) -> int:

@@ -23,7 +23,7 @@ class PageJob:
         fallback: another pool that may take the page, if it may.
         fell_back: whether this pool is that other one.
         owner: the request's unique id: its pages take turns with those of others.
-        waited_s: in the pool that was asked before, if this one is not the first.
+        waited_s: since the gateway had it, for a worker and in the pool that was asked before.
     """
 
     model: str

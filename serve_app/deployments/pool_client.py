@@ -212,12 +212,11 @@ class PoolClient:
         choice = await self._started(self._choice.choose(job.options.priority), deadline)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
-                return await self._call(choice, file, job, deadline)
+                return await self._call(choice, file, job, asked, deadline)
             except FallBackAdvised as advice:
                 if choice.next is None:
                     raise MemoryPressure(str(advice)) from None
-                job = dataclasses.replace(job, waited_s=clock.now() - asked)
-                return await self._call(choice.next, file, job, deadline)
+                return await self._call(choice.next, file, job, asked, deadline)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
@@ -240,10 +239,18 @@ class PoolClient:
         return choice.next
 
     async def _call(
-        self, choice: Choice, file: ray.ObjectRef[Any], job: PageJob, deadline: float
+        self,
+        choice: Choice,
+        file: ray.ObjectRef[Any],
+        job: PageJob,
+        asked: float,
+        deadline: float,
     ) -> PageResult:
-        left_s = deadline - clock.now()
-        job = dataclasses.replace(job, fallback=choice.fallback, fell_back=choice.fell_back)
+        now = clock.now()
+        left_s = deadline - now
+        job = dataclasses.replace(
+            job, fallback=choice.fallback, fell_back=choice.fell_back, waited_s=now - asked
+        )
         handle = self._pools[choice.pool].options(method_name="predict_page", _by_reference=True)
         response = handle.remote(file, job, left_s)
         ended = self._ledger.open(job.owner, "page_call")

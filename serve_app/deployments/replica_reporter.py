@@ -72,7 +72,8 @@ class ReplicaReporter:
 
     def report(self) -> ReplicaReport:
         """See ``heartbeat.Reporter``."""
-        waiting = sum(turnstile.waiting for turnstile in self._turnstiles.values())
+        in_queues = sum(turnstile.waiting for turnstile in self._turnstiles.values())
+        waiting = in_queues + self._guard.waiting_for_level
         return ReplicaReport(
             **self._identity,  # type: ignore[arg-type]
             pid=os.getpid(),

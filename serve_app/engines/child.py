@@ -115,7 +115,7 @@ class ChildProcess:
         return await self._ask({"op": "job", "job": job}, parts, timeout_s)
 
     async def trim(self, *, timeout_s: float = 10.0) -> None:
-        """Have it collect garbage and hand free heap pages back to the kernel."""
+        """Have it collect garbage and hand free memory back to the kernel and its device."""
         await self._ask({"op": "trim"}, (), timeout_s)
 
     async def stop(self, *, grace_s: float) -> int:

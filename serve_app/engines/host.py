@@ -1,10 +1,11 @@
 """The child side: one process that holds one loaded pipeline and predicts page after page.
 
 ``python -m serve_app.engines.host FD PARENT_PID FACTORY`` where FACTORY is ``module:function``;
-the function takes the spec (a dict) and returns a pipeline with ``predict(job, data)``.
+the function takes the spec (a dict) and returns a ``Handler``.
 
-Messages in: ``load {spec}``, ``predict {id, job} + file bytes``, ``trim``, ``exit``.
-Messages out: ``{id?, ok: true} + payload`` or ``{id?, ok: false, kind, message}``.
+Messages in: ``load {spec}``, ``job {id, job} + file bytes``, ``trim {id}``, ``exit``.
+Messages out: ``{id, ok: true} + payload`` or ``{id, ok: false, kind, message}``. An answer that is
+ok has ``device_bytes`` and ``device_peak_bytes`` if the handler holds memory of a device.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> None:
 def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> None:
     """Answer messages until ``exit`` or the end of the channel.
 
-    After ``REST_S`` without one the heap is trimmed: what the last page needed is kept for the
+    After ``REST_S`` without one its memory is trimmed: what the last page needed is kept for the
     next one, which is faster with it, but not for nobody.
     """
     handler: Handler | None = None
@@ -115,7 +116,7 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
                 trimmed = False
 
 
-def trim(handler: Handler | DeviceHandler | None = None) -> None:
+def trim(handler: Handler | None) -> None:
     """Hand the heap's free pages back to the kernel, and those of the handler's device to it."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
@@ -123,7 +124,7 @@ def trim(handler: Handler | DeviceHandler | None = None) -> None:
         handler.trim_device()
 
 
-def _device_memory(handler: Handler | DeviceHandler | None) -> dict[str, int]:
+def _device_memory(handler: Handler | None) -> dict[str, int]:
     """For the header of an answer: what the parent may not be able to read from outside."""
     if handler is None or not hasattr(handler, "device_memory"):
         return {}
@@ -155,6 +156,7 @@ def _answer_load(
 def _answer_job(
     sock: socket.socket, handler: Handler, header: dict[str, Any], payload: bytes
 ) -> None:
+    _device_memory(handler)  # so that its next peak is this job's
     try:
         parts = handler.handle(header["job"], payload)
     except BaseException as error:

@@ -36,7 +36,7 @@ ModelState = Literal["UNLOADED", "LOADING", "READY", "UNLOADING", "FAILED"]
 
 @dataclass(frozen=True, slots=True)
 class StartEngine:
-    """Start and load an engine; answer with ``loaded`` or ``load_failed``."""
+    """Start and load an engine; answer with ``loaded``, ``load_failed`` or ``load_killed``."""
 
     engine: int
 
@@ -209,7 +209,7 @@ class ModelLifecycle:
     def load_failed(self, number: int, reason: str, now: float) -> list[Action]:
         """The engine did not load. Without another one, all waiters fail with this cause."""
         del self._engines[number]
-        self._failures += 1
+        self._failures, self._killed_loads = self._failures + 1, 0
         self._back_off(self._failures, self._max_backoff_s, now)
         if any(engine.state == "READY" for engine in self._engines.values()):
             return self._plan(now)

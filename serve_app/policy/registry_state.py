@@ -1,6 +1,6 @@
 """The registry's bookkeeping, as a state machine. Pure: no clock, no log, no await.
 
-Replicas report (``heard``) on every change and at least once per heartbeat; the answer tells
+Replicas report (``heard``) after changes and at least once per heartbeat; the answer tells
 them what to unload, load or trim. All that is known of a replica is its last report, so the
 state is back one heartbeat after a restart, and a replica that misses its heartbeats is
 forgotten with everything it held (``tick``). The exceptions:

@@ -76,7 +76,7 @@ pages = LazyMetric(
 page_queue_seconds = LazyMetric(
     "Histogram",
     "ocr_page_queue_seconds",
-    "Seconds that a page waited for its turn, its memory and its engine.",
+    "Seconds that a page waited for its turn and its memory, in the pools asked before, too.",
     ("model", "pool"),
     boundaries=_SECONDS,
 )

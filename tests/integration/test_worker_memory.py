@@ -15,7 +15,12 @@ import pytest
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageResult, PredictOptions
-from serve_app.errors import FallBackAdvised, MemoryPressure, PageTooLargeForBudget
+from serve_app.errors import (
+    DeadlineExceeded,
+    FallBackAdvised,
+    MemoryPressure,
+    PageTooLargeForBudget,
+)
 from serve_app.facts import ModelFacts, Priority
 from serve_app.policy.admission import FallbackFacts
 from serve_app.settings import AppSettings
@@ -74,12 +79,13 @@ class Worker:
         pixels: int = 0,
         priority: Priority = "interactive",
         fallback: FallbackFacts | None = None,
+        deadline_s: float = 30,
         **command: Any,
     ) -> PageResult:
         file = np.frombuffer(json.dumps(command).encode(), np.uint8)
         options = PredictOptions(priority=priority)
         job = PageJob(model, "png", 0, options, pixels, "r", priority, fallback)
-        return await self.service.predict_page(file, job, 30)
+        return await self.service.predict_page(file, job, deadline_s)
 
     async def facts(self, model: str) -> ModelFacts:
         return self.service._models[model].facts()
@@ -265,6 +271,45 @@ async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> No
         await asyncio.wait_for(night, 10)
 
 
+async def test_who_waits_for_the_level_keeps_no_engine_from_going() -> None:
+    async with worker() as one:
+        await one.page()
+        await one.fill(0.85)
+        night = asyncio.create_task(one.page(priority="batch"))
+        await asyncio.sleep(0.1)
+        report = one.service._reporter.report()
+        assert (report.queued, report.running) == (1, 0)
+        await one.fill(0.99)
+        await asyncio.sleep(0)
+        await asyncio.gather(*one.service._models["a"]._stops.values())
+        assert (await one.facts("a")).engines == ()
+        assert not night.done()
+        await one.fill(0)
+        await asyncio.wait_for(night, 10)
+
+
+async def test_the_wait_for_the_level_ends_with_the_requests_deadline() -> None:
+    async with worker() as one:
+        await one.fill(0.85)
+        with pytest.raises(DeadlineExceeded, match="warning"):
+            await one.page(priority="batch", deadline_s=0.3)
+        assert (await one.facts("a")).loads == 0
+
+
+async def test_a_page_that_comes_at_critical_is_refused_also_if_it_had_its_turn_to_wait_for() -> (
+    None
+):
+    async with worker() as one:
+        running = asyncio.create_task(one.page(sleep_s=0.5))
+        await asyncio.sleep(0.2)
+        next_one = asyncio.create_task(one.page())
+        await asyncio.sleep(0.1)
+        await one.fill(0.96)
+        await running
+        with pytest.raises(MemoryPressure):
+            await asyncio.wait_for(next_one, 5)
+
+
 async def test_on_a_gpu_what_counts_is_what_the_device_tells() -> None:
     async with worker(gpu=True) as one:
         (pid,) = (await one.page()).text
@@ -288,16 +333,21 @@ async def test_where_the_device_does_not_tell_the_engines_allocator_does() -> No
         assert page.record is not None
         assert page.record.peak_bytes == 500 * MIB
         assert (await one.facts("a")).memory_bytes == 300 * MIB
+        await one.service._models["a"].trim()
+        page = await one.page()
+        assert page.record is not None
+        assert page.record.peak_bytes == 150 * MIB, "not that of the page before"
         one.domain.others_bytes = 400 * MIB
         await one.service._guard.sample()
-        assert one.service._guard.readings[0].ours_bytes == 300 * MIB
+        assert one.service._guard.readings[0].ours_bytes == 150 * MIB
         (result,) = await one.service._models["a"].unload("test")
-        assert (result.held_bytes, result.freed_bytes) == (300 * MIB, 300 * MIB)
+        assert (result.held_bytes, result.missing_bytes) == (150 * MIB, 0)
 
 
 async def test_an_engine_that_grows_on_its_gpu_is_replaced() -> None:
     async with worker(gpu=True, drift_mib=100) as one:
         (first,) = (await one.page(tell_bytes=[300 * MIB, 300 * MIB])).text
-        assert (await one.page(tell_bytes=[390 * MIB, 390 * MIB])).text == (first,)
         assert (await one.page(tell_bytes=[410 * MIB, 410 * MIB])).text == (first,)
+        # A trim gave half of it back: no reason to replace the engine. Now it gives back too little.
+        assert (await one.page(tell_bytes=[1000 * MIB, 1000 * MIB])).text == (first,)
         assert (await one.page()).text != (first,)
