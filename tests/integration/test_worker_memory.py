@@ -348,6 +348,6 @@ async def test_an_engine_that_grows_on_its_gpu_is_replaced() -> None:
     async with worker(gpu=True, drift_mib=100) as one:
         (first,) = (await one.page(tell_bytes=[300 * MIB, 300 * MIB])).text
         assert (await one.page(tell_bytes=[410 * MIB, 410 * MIB])).text == (first,)
-        # A trim gave half of it back: no reason to replace the engine. Now it gives back too little.
+        # A trim gave half of it back, so it stays. Next, that is not enough.
         assert (await one.page(tell_bytes=[1000 * MIB, 1000 * MIB])).text == (first,)
         assert (await one.page()).text != (first,)
