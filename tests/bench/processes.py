@@ -138,14 +138,6 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
     return total
 
 
-def command_of(process: psutil.Process) -> list[str]:
-    """Its command line; empty if it is gone."""
-    try:
-        return list(process.cmdline())
-    except psutil.Error:
-        return []
-
-
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:

@@ -21,8 +21,9 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.e2e.server import command_of, free_port, tagged
+from tests.e2e.server import free_port, tagged
 from tests.e2e.waiting import eventually
+from tests.processes import command_of
 
 CLUSTER_TAG = "OCR_SERVE_TEST_CLUSTER"
 IDLE_MINUTES = 0.15

@@ -27,6 +27,7 @@ import psutil
 import yaml
 
 from tests.e2e.waiting import eventually
+from tests.processes import command_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED_CONFIG = ROOT / "configs" / "local.yaml"
@@ -233,11 +234,3 @@ def _has(process: psutil.Process, name: str, value: str) -> bool:
         return process.environ().get(name) == value
     except psutil.Error:  # gone, a zombie, or somebody else's
         return False
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    """Its command line; empty for one that is gone."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

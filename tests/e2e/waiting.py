@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -22,6 +23,18 @@ def eventually(probe: Callable[[], T | None], timeout_s: float, what: str) -> T:
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what} (last: {value!r})"
         time.sleep(POLL_S)
     return value
+
+
+async def happens(probe: Callable[[], bool], timeout_s: float, what: str) -> None:
+    """The same on an event loop, which goes on meanwhile.
+
+    Raises:
+        AssertionError: it did not become true within ``timeout_s``; names ``what``.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not probe():
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        await asyncio.sleep(POLL_S)
 
 
 def still(probe: Callable[[], bool], for_s: float, what: str) -> None:

@@ -7,17 +7,16 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from serve_app.testing_engine import FACTORY, faulty
 from tests.documents import picture, tiff
 from tests.e2e.ledger import ledger_is_zero, temporary_files
 from tests.e2e.server import ROOT, Server, app_args, running, shipped_config
 from tests.e2e.waiting import eventually
+from tests.processes import command_of, smaps_bytes
 
 MIB = 2**20
 ENGINES = 2
@@ -67,12 +66,7 @@ def pages(count: int, **command: Any) -> bytes:
 
 def engine_pids(server: Server) -> list[int]:
     """Of the engines that live, as the kernel tells them."""
-    found = []
-    for process in server.processes():
-        with contextlib.suppress(psutil.Error):
-            if FACTORY in process.cmdline():
-                found.append(process.pid)
-    return found
+    return [process.pid for process in server.processes() if FACTORY in command_of(process)]
 
 
 def own_bytes(server: Server) -> int:
@@ -81,14 +75,11 @@ def own_bytes(server: Server) -> int:
     Anonymous memory. Ray's object store is a file of fixed size that all of them map, of which more
     and more pages have been used once; Ray's own processes have tables of their own.
     """
-    total = 0
-    for process in server.processes():
-        with contextlib.suppress(psutil.Error, OSError):
-            if "ServeReplica" in " ".join(process.cmdline()):
-                text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-                (line,) = [line for line in text.splitlines() if line.startswith("Pss_Anon:")]
-                total += int(line.split()[1]) * 1024
-    return total
+    return sum(
+        smaps_bytes(process, "Pss_Anon")
+        for process in server.processes()
+        if "ServeReplica" in " ".join(command_of(process))
+    )
 
 
 def code_of(answer: httpx.Response) -> str:

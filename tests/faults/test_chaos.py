@@ -11,10 +11,11 @@ from itertools import pairwise
 import pytest
 
 from tests.documents import damaged_pdf
-from tests.e2e.server import Server, command_of
+from tests.e2e.server import Server
 from tests.e2e.waiting import eventually
 from tests.faults.scene import BACK_WITHIN_S, Before, engine_pids, page, pages
 from tests.faults.traffic import RETRYABLE, traffic
+from tests.processes import command_of
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.long]
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.server import Server, app_args, command_of
+from tests.e2e.server import Server, app_args
 from tests.e2e.waiting import eventually
 from tests.faults.scene import fault_config, page, pages, running_with_faults
+from tests.processes import command_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

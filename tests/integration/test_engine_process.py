@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -30,18 +29,12 @@ from serve_app.errors import (
 )
 from serve_app.settings import EngineSettings, ModelSettings, PoolSettings
 from serve_app.testing_engine import FACTORY
+from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration
 
 
 MIB = 2**20
-
-
-async def within(seconds: float, fact: Callable[[], bool]) -> None:
-    ends = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < ends, f"not within {seconds:g} s"
-        await asyncio.sleep(0.05)
 
 
 async def started(**load: Any) -> EngineProcess:
@@ -75,7 +68,9 @@ async def test_an_engine_at_rest_hands_back_what_its_last_page_needed() -> None:
     before = engine.memory_bytes()
     await predict(engine, use_bytes=200 * MIB)
     assert engine.memory_bytes() > before + 150 * MIB, "kept for the next page"
-    await within(REST_S + 5, lambda: engine.memory_bytes() < before + 20 * MIB)
+    await happens(
+        lambda: engine.memory_bytes() < before + 20 * MIB, REST_S + 5, "its heap was trimmed"
+    )
     assert (await predict(engine)).result.text[0] == str(engine.pid)
     await engine.stop()
 

@@ -34,6 +34,7 @@ from serve_app.errors import (
 from serve_app.facts import Priority
 from serve_app.settings import AppSettings
 from serve_app.testing_engine import FACTORY
+from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration
 
@@ -76,11 +77,7 @@ def held(replica: OCRService) -> tuple[int, int]:
 
 async def until_held(replica: OCRService, wanted: tuple[int, int]) -> None:
     """Wait until it is so; a caller that left does not wait for its own page."""
-    for _ in range(500):
-        if held(replica) == wanted:
-            return
-        await asyncio.sleep(0.02)
-    assert held(replica) == wanted
+    await happens(lambda: held(replica) == wanted, 10, f"pages and what they hold are {wanted}")
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import pickle
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from serve_app.deployments.page_job import PageJob
 from serve_app.document import PredictOptions
 from serve_app.settings import AppSettings
 from serve_app.testing_engine import FACTORY
+from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration
 
@@ -88,14 +88,6 @@ async def estimate_of_a_page(replica: OCRService) -> int:
     return result.record.estimate_bytes
 
 
-async def happens(fact: Callable[[], bool], what: str) -> None:
-    for _ in range(500):
-        if fact():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"not within 10 s: {what}")
-
-
 async def teach(replica: OCRService) -> None:
     """Until the estimate is what was measured, and for so long that the registry hears of it.
 
@@ -111,7 +103,7 @@ async def teach(replica: OCRService) -> None:
 async def assert_starts_with_it(handle: Handle) -> None:
     async with worker(handle) as second:
         estimators = second._estimators
-        await happens(lambda: estimators.observations["ocr"] > 0, "the first answer has it")
+        await happens(lambda: estimators.observations["ocr"] > 0, 10, "the first answer has it")
         assert await estimate_of_a_page(second) < LEARNED_BELOW
 
 
@@ -120,7 +112,7 @@ async def test_a_new_worker_starts_with_what_another_one_learned() -> None:
         handle = Handle(one)
         async with worker(handle) as first:
             await teach(first)
-            await happens(lambda: _knows(one), "the registry has been told")
+            await happens(lambda: _knows(one), 10, "the registry has been told")
         await assert_starts_with_it(handle)
 
 
@@ -129,9 +121,9 @@ async def test_a_registry_that_starts_anew_is_told_again() -> None:
         handle = Handle(one)
         async with worker(handle) as first:
             await teach(first)
-            await happens(lambda: _knows(one), "the registry has been told")
+            await happens(lambda: _knows(one), 10, "the registry has been told")
             handle.target = anew
-            await happens(lambda: _knows(anew), "the new registry has been told")
+            await happens(lambda: _knows(anew), 10, "the new registry has been told")
         await assert_starts_with_it(handle)
 
 

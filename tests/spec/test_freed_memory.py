@@ -6,14 +6,13 @@ The first file of this folder, so that nothing was loaded in the server before.
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.documents import damaged_pdf, encoded, text_picture
 from tests.e2e.server import Server
 from tests.e2e.waiting import eventually
+from tests.processes import smaps_bytes
 from tests.spec.scene import IDLE_TIMEOUT_S
 
 pytestmark = [pytest.mark.spec, pytest.mark.slow]
@@ -75,14 +74,5 @@ def quiet_bytes(server: Server) -> int:
 
 
 def _held_bytes(server: Server) -> int:
-    return sum(_of_process(process) for process in server.processes())
-
-
-def _of_process(process: psutil.Process) -> int:
-    """Its share of anonymous and shared memory: pages of files stay in the page cache, for all."""
-    try:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    except OSError:  # it has ended
-        return 0
-    fields = dict(line.split(":", 1) for line in lines[1:])
-    return sum(int(fields[name].split()[0]) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
+    # Not pages of files: those stay in the page cache, for all.
+    return sum(smaps_bytes(one, "Pss_Anon", "Pss_Shmem") for one in server.processes())
