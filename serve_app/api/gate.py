@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.auth import OPERATOR_PATHS, path_of
 from serve_app.api.context import priority_of
+from serve_app.changes import until_set
 from serve_app.clock import now
 from serve_app.errors import QueueFull, ServerStopping
 from serve_app.facts import Priority
@@ -92,8 +93,7 @@ class RequestGate:
         self._idle = asyncio.Event()
         if not self._open:
             return
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        await until_set(self._idle, timeout_s)
 
 
 def gate_of(request: Request) -> RequestGate:

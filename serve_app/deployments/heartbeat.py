@@ -6,11 +6,11 @@ While the registry does not answer, the replica decides on idle time-outs itself
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Any, Protocol
 
 from serve_app import clock
+from serve_app.changes import until_set
 from serve_app.facts import DomainReading, HeartbeatAnswer, ReplicaReport
 from serve_app.policy.registry_state import Memo
 
@@ -90,14 +90,14 @@ class Heartbeat:
             report = self._reporter.report()
             self._reporter.publish(report)
             await asyncio.gather(self._to_registry(report), self._to_watch(report.domains))
-            await _pause(DEBOUNCE_S)
+            await asyncio.sleep(DEBOUNCE_S)
             passed_s = DEBOUNCE_S
             for event, until_s in (
                 (self._urgent, self._gap_s),
                 (self._changed, PAGES_S),
                 (self._used, INTERVAL_S),
             ):
-                await _wait_for(event, until_s - passed_s)
+                await until_set(event, until_s - passed_s)
                 passed_s = max(passed_s, until_s)
 
     async def good_bye(self, replica: str) -> None:
@@ -143,14 +143,3 @@ class Heartbeat:
 
 async def _ask(method: Any, *args: Any) -> Any:
     return await method.remote(*args)
-
-
-async def _pause(seconds: float) -> None:
-    await asyncio.sleep(seconds)
-
-
-async def _wait_for(event: asyncio.Event, timeout_s: float) -> None:
-    """Until it is set, but no longer than this."""
-    if timeout_s > 0:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(event.wait(), timeout_s)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from serve_app import clock
+from serve_app.changes import Changes
 from serve_app.deployments.model_manager import ModelManager
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe
@@ -102,7 +103,7 @@ class MemoryGuard:
         self._gauge = PressureGauge(settings)
         self._managers: Mapping[str, ModelManager] = {}
         self._waiting: OrderedDict[str, Priority] = OrderedDict()
-        self._changed, self._level_changed = asyncio.Event(), asyncio.Event()
+        self._changes, self._level_changes = Changes(), Changes()
         #: Pages that wait for the level, outside of any turn.
         self.waiting_for_level = 0
         self._drain = DrainRate()
@@ -142,8 +143,7 @@ class MemoryGuard:
 
     def notify(self) -> None:
         """Something changed that a waiting page may have waited for."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._changes.tell()
 
     async def wait_for_level(
         self, page: PageNeeds, *, queued: Callable[[], int], deadline: float
@@ -176,8 +176,7 @@ class MemoryGuard:
             self.waiting_for_level += 1
             try:
                 limit_s = min(decision.remaining_s, deadline - clock.now())
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._level_changed.wait(), limit_s)
+                await self._level_changes.wait(limit_s)
             finally:
                 self.waiting_for_level -= 1
 
@@ -240,8 +239,7 @@ class MemoryGuard:
         self.readings = (_with_ours(readings[0], ours), *readings[1:])
         for reading in readings:
             if crossing := self._gauge.update(reading):
-                self._level_changed.set()
-                self._level_changed = asyncio.Event()
+                self._level_changes.tell()
                 self._act(crossing)
                 self._on_crossing()
         self.notify()
@@ -309,8 +307,7 @@ class MemoryGuard:
                 await asyncio.sleep(0)
             case Wait(_, remaining_s):
                 limit_s = min(remaining_s, self._settings.sample_interval_s) + 0.01
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), limit_s)
+                await self._changes.wait(limit_s)
             case FallBack(_, reason):
                 raise FallBackAdvised(reason)
             case Reject("page_too_large_for_budget", _, needed, limit):

@@ -7,13 +7,12 @@ nothing that the next reports do not bring back.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serve_app import clock
+from serve_app.changes import Changes
 from serve_app.facts import DomainReading, Level, PressureSnapshot
 from serve_app.policy.memory_pressure import Crossing, PressureGauge
 from serve_app.settings import AppSettings
@@ -39,7 +38,7 @@ class MemoryWatch:
         configure_logging(settings.log_level)
         self._gauge = PressureGauge(settings.pressure)
         self._domains: dict[str, _Known] = {}
-        self._changed = asyncio.Event()
+        self._changes = Changes()
 
     async def report(self, readings: tuple[DomainReading, ...]) -> None:
         """Take one replica's readings."""
@@ -53,8 +52,7 @@ class MemoryWatch:
             del self._domains[domain]
             self._gauge.forget(domain)
         if self._gauge.levels != before:
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._changes.tell()
 
     async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
         """The levels of all domains: once they differ from ``known``, at last after ``wait_s``.
@@ -62,8 +60,7 @@ class MemoryWatch:
         So a crossing is told at once, and silence costs a call every ``wait_s`` seconds.
         """
         if self._gauge.levels == known:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+            await self._changes.wait(wait_s)
         return PressureSnapshot(self._gauge.levels)
 
 

@@ -218,9 +218,7 @@ class ModelManager:
                 pid=engine.pid,
                 state=self._lifecycle.engine_state(number) or "UNLOADING",
                 memory_bytes=engine.held_bytes(),
-                baseline_bytes=engine.baseline_bytes
-                if engine.device_bytes is None
-                else engine.device_baseline_bytes,
+                baseline_bytes=engine.held_baseline_bytes,
                 pages=engine.pages,
             )
             for number, engine in self._engines.items()

@@ -20,7 +20,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from serve_app.engines import channel
 from serve_app.errors import OcrServeError
@@ -39,6 +39,7 @@ class Handler(Protocol):
         ...
 
 
+@runtime_checkable
 class DeviceHandler(Handler, Protocol):
     """A handler that holds memory of a device of its own, beside the process's resident memory."""
 
@@ -120,13 +121,13 @@ def trim(handler: Handler | None) -> None:
     """Hand the heap's free pages back to the kernel, and those of the handler's device to it."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    if handler is not None and hasattr(handler, "trim_device"):
+    if isinstance(handler, DeviceHandler):
         handler.trim_device()
 
 
 def _device_memory(handler: Handler | None) -> dict[str, int]:
     """For the header of an answer: what the parent may not be able to read from outside."""
-    if handler is None or not hasattr(handler, "device_memory"):
+    if not isinstance(handler, DeviceHandler):
         return {}
     told = handler.device_memory()
     return {} if told is None else {"device_bytes": told[0], "device_peak_bytes": told[1]}

@@ -148,6 +148,12 @@ class EngineProcess:
         """On its device: resident bytes now, or the last reading of the device's memory."""
         return self.memory_bytes() if self.device_bytes is None else self.device_bytes
 
+    @property
+    def held_baseline_bytes(self) -> int:
+        """What ``held_bytes`` was after the first page."""
+        on_device = self.device_bytes is not None
+        return self.device_baseline_bytes if on_device else self.baseline_bytes
+
     def told_device_bytes(self) -> int:
         """What the engine's allocator held on the device when it last answered; 0 when gone.
 

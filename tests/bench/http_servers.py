@@ -19,7 +19,8 @@ from serve_app.engines.process import PADDLE_FACTORY
 from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import ROOT, Sample
 from tests.bench.pipelines import Pipeline
-from tests.bench.processes import Tree, free_port, python
+from tests.bench.processes import Tree, python
+from tests.e2e.server import free_port
 from tests.processes import command_of
 
 START_TIMEOUT_S = 240.0

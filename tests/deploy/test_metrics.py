@@ -21,7 +21,7 @@ from serve_app.devices.scripted import SIMULATED_DEVICES
 from serve_app.telemetry import metrics
 from serve_app.testing_devices import write_simulated_devices
 from tests.deploy.manifests import ROOT
-from tests.e2e.server import Server, app_args, running
+from tests.e2e.server import Server, app_args, checkout_importable, running
 from tests.e2e.waiting import eventually
 from tests.faults.scene import MIB, fault_config, page, pages
 
@@ -52,7 +52,7 @@ def server(devices: Path) -> Iterator[Server]:
     never |= {"num_cpus": 1000, "autoscaling": {"max_replicas": 1, "start_wait_s": 0.5}}
     args["pools"] = {"never": never, "cpu": pool}
     args["models"]["broken"] = {"pipeline": "OCR", "load_timeout_s": 0.001}
-    environment = {"PYTHONPATH": str(ROOT), SIMULATED_DEVICES: str(devices)}
+    environment = {**checkout_importable(), SIMULATED_DEVICES: str(devices)}
     with running(config, environment) as server:
         yield server
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.server import ROOT, Server, app_args, running
+from tests.e2e.server import Server, app_args, checkout_importable, running
 from tests.e2e.waiting import eventually
 from tests.faults.scene import MIB, fault_config, page
 from tests.spec.production import shipped_production
@@ -38,7 +38,7 @@ def config() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    environment = {"PYTHONPATH": str(ROOT), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'}
+    environment = {**checkout_importable(), "RAY_OVERRIDE_RESOURCES": '{"GPU": 2}'}
     with running(config(), environment) as server:
         yield server
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.fake_nodes import FakeCluster, fake_cluster
-from tests.e2e.server import ROOT, Server, app_args, running
+from tests.e2e.server import Server, app_args, checkout_importable, running
 from tests.e2e.waiting import eventually
 from tests.faults.scene import MIB, fault_config, pages
 from tests.integration.nvml_stub.builder import (
@@ -76,7 +76,7 @@ def cluster(tmp_path: Path) -> Any:
     stub.mkdir()
     build_stub(stub)
     write_state(stub, [StubGpu("GPU-a", 8 * 2**30)])
-    environment = {**stub_environment(stub), "PYTHONPATH": str(ROOT)}
+    environment = {**stub_environment(stub), **checkout_importable()}
     with fake_cluster(tmp_path, GPU_NODE, environment) as cluster:
         yield cluster
 

@@ -213,6 +213,12 @@ class Server:
         return sorted(records, key=lambda record: str(record["time"]))
 
 
+def checkout_importable() -> dict[str, str]:
+    """For ``running``: its workers can import from this checkout (``tests``), too."""
+    inherited = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), *([inherited] if inherited else [])])}
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
     with socket.socket() as probe:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import httpx
 from serve_app.testing_engine import FACTORY, faulty
 from tests.documents import picture, tiff
 from tests.e2e.ledger import ledger_is_zero, temporary_files
-from tests.e2e.server import ROOT, Server, app_args, running, shipped_config
+from tests.e2e.server import Server, app_args, checkout_importable, running, shipped_config
 from tests.e2e.waiting import eventually
 from tests.processes import command_of, smaps_bytes
 
@@ -49,8 +48,7 @@ def fault_config(**args: Any) -> dict[str, Any]:
 @contextlib.contextmanager
 def running_with_faults(config: dict[str, Any]) -> Iterator[Server]:
     """A server whose workers can import ``tests.faults.app``."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    with running(config, {"PYTHONPATH": path}) as server:
+    with running(config, checkout_importable()) as server:
         yield server
 
 

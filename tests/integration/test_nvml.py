@@ -16,6 +16,7 @@ from serve_app.devices import errors
 from serve_app.facts import DomainReading
 from serve_app.policy.memory_pressure import PressureGauge
 from serve_app.settings import PressureSettings
+from tests.e2e.server import ROOT, checkout_importable
 from tests.integration.nvml_stub.builder import (
     DRIVER_NOT_LOADED,
     GPU_IS_LOST,
@@ -37,7 +38,6 @@ pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="no C compiler for the NVML stub"),
 ]
 
-ROOT = Path(__file__).parents[2]
 GIB = 2**30
 # Above the kernel's highest pid: only the stub knows them.
 OURS, OTHER_OF_OURS, NOBODYS_PID = 2**22 + 1, 2**22 + 2, 2**22 + 3
@@ -49,10 +49,9 @@ class ChildProbe:
     """Probes in a process of its own, which found the stub when it started."""
 
     def __init__(self, stub: Path) -> None:
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.nvml_stub.child"],
-            env={**os.environ, "PYTHONPATH": path, **stub_environment(stub)},
+            env={**os.environ, **checkout_importable(), **stub_environment(stub)},
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -14,15 +15,22 @@ from serve_app.facts import HeartbeatAnswer
 
 
 class Registry:
-    """Notes when it was told, on the test's clock."""
+    """Notes when it was told, on the test's clock; the second report is the last.
 
-    def __init__(self, now: Callable[[], float], gap_s: float) -> None:
+    ``happens``: what happens while it answers the first one.
+    """
+
+    def __init__(self, clock: list[float], gap_s: float) -> None:
         self.heard: list[float] = []
-        self._now, self._gap_s = now, gap_s
+        self.happens: Callable[[], None] = lambda: None
+        self._clock, self._gap_s = clock, gap_s
         self.report = self
 
     async def remote(self, *_: object) -> HeartbeatAnswer:
-        self.heard.append(self._now())
+        self.heard.append(self._clock[0])
+        if len(self.heard) == 2:
+            raise asyncio.CancelledError
+        self.happens()
         return HeartbeatAnswer((), frozenset(), 0, gap_s=self._gap_s)
 
 
@@ -43,38 +51,22 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    async def wait_for(event: asyncio.Event, timeout_s: float) -> None:
+    async def until_set(event: asyncio.Event, timeout_s: float) -> None:
         if timeout_s > 0 and not event.is_set():
             now[0] += timeout_s
 
-    monkeypatch.setattr(heartbeat, "_pause", sleep)
-    monkeypatch.setattr(heartbeat, "_wait_for", wait_for)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(heartbeat, "until_set", until_set)
     return now
 
 
 async def gap_after(
-    clock: list[float], happens: Callable[[Heartbeat], None], gap_s: float = DEBOUNCE_S
+    clock: list[float], happens: Callable[[Heartbeat], None], gap_s: float
 ) -> float:
     """Seconds between two reports, if this happens right after the first."""
-    registry = Registry(lambda: clock[0], gap_s)
+    registry = Registry(clock, gap_s)
     beat = Heartbeat(cast(Reporter, Silent()), registry, None)
-    reported = asyncio.Event()
-
-    class Ended(Exception):
-        pass
-
-    told = registry.remote
-
-    async def remote(*args: Any) -> HeartbeatAnswer:
-        if reported.is_set():
-            await told()
-            raise asyncio.CancelledError
-        reported.set()
-        answer = await told()
-        happens(beat)
-        return answer
-
-    registry.remote = remote  # type: ignore[method-assign]
+    registry.happens = functools.partial(happens, beat)
     with pytest.raises(asyncio.CancelledError):
         await beat.run()
     first, second = registry.heard

@@ -1,0 +1,29 @@
+"""Waiting on one event loop for something to change, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+
+async def until_set(event: asyncio.Event, timeout_s: float) -> None:
+    """Until it is set, but no longer than this."""
+    if timeout_s > 0:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(event.wait(), timeout_s)
+
+
+class Changes:
+    """Changes that any number of tasks wait for; each is told of the next one only."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def tell(self) -> None:
+        """Something changed: everybody who waits goes on."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until the next change, but no longer than this."""
+        await until_set(self._next, timeout_s)
