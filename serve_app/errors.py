@@ -14,6 +14,7 @@
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
     │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    ├── InvalidPath                  400 invalid_path          it can be read in two ways
     ├── Unauthorized                 401 unauthorized          no API key, or an unknown one
     ├── Forbidden                    403 forbidden             the key's role is not enough
     ├── TooManyRequests              429 too_many_requests     above a limit of the key's own
@@ -145,6 +146,13 @@ class ImageTooLarge(LimitExceeded):
     """A picture's pixels, side or aspect ratio break a limit; found before decoding."""
 
     code = "image_too_large"
+
+
+class InvalidPath(OcrServeError):
+    """The path has control characters, backslashes or encoded slashes, which no route here has."""
+
+    code = "invalid_path"
+    status = 400
 
 
 class Unauthorized(OcrServeError):

@@ -1,6 +1,7 @@
 """Fakes that ship with the package, and builders for canned values.
 
 ``FakeDocumentService`` stands behind the HTTP edge: it reads real headers and gives canned pages.
+``FakeOperatorService`` stands behind the operator's routes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from serve_app.document import (
     DocumentInfo,
@@ -21,6 +23,7 @@ from serve_app.document import (
 )
 from serve_app.documents.inspect import inspect
 from serve_app.errors import OcrServeError
+from serve_app.facts import TaskKind
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
 
@@ -155,6 +158,41 @@ class FakeDocumentService:
     def pools(self) -> list[str]:
         """Names of the declared pools."""
         return list(self.settings.pools)
+
+
+@dataclass(slots=True)
+class FakeOperatorService:
+    """An ``OperatorService`` that notes what was asked and does nothing.
+
+    Attributes:
+        calls: names of the methods that were called.
+    """
+
+    calls: list[str] = field(default_factory=list)
+
+    async def memory(self) -> Sequence[dict[str, Any]]:
+        """No domains."""
+        self.calls.append("memory")
+        return []
+
+    async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
+        """No tasks."""
+        self.calls.append("tasks")
+        return []
+
+    async def load(self, model: str, pool: str | None, timeout_s: float) -> dict[str, Any]:
+        """Done."""
+        self.calls.append("load")
+        return {"done": True}
+
+    async def unload(self, model: str, timeout_s: float) -> dict[str, Any]:
+        """Done."""
+        self.calls.append("unload")
+        return {"done": True}
+
+    async def pin(self, model: str, pinned: bool) -> None:
+        """Done."""
+        self.calls.append("pin" if pinned else "unpin")
 
 
 def _as_asked(page: PageResult, options: PredictOptions) -> PageResult:

@@ -12,16 +12,18 @@ import httpx
 
 from serve_app.api.app import build_http_app
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
 
 
 def http_client(
-    service: FakeDocumentService | None = None, settings: AppSettings | None = None
+    service: FakeDocumentService | None = None,
+    settings: AppSettings | None = None,
+    operator: FakeOperatorService | None = None,
 ) -> httpx.AsyncClient:
     """A client of an application around ``service``; use it as an async context manager."""
     settings = settings or fake_settings()
     service = service or FakeDocumentService(settings=settings)
-    transport = httpx.ASGITransport(build_http_app(service, settings))
+    transport = httpx.ASGITransport(build_http_app(service, settings, operator=operator))
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 

@@ -1,23 +1,29 @@
 """build_http_app(service, settings): the HTTP edge, without Ray and without a pipeline.
 
-One class of routes per file; ``context.py`` is around all of them and ``errors.py`` writes every
-error. Bodies are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``.
+One class of routes per file, each with the role that it needs (``auth.py``); ``context.py`` is
+around all of them, ``door.py`` looks at their paths, and ``errors.py`` writes every error. Bodies
+are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Depends
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from serve_app.api.api_keys import KeySource
-from serve_app.api.auth import AuthMiddleware
+from serve_app.api.auth import Guard, Needs, RouteRole, check_roles
 from serve_app.api.context import RequestContext, RequestContextMiddleware
+from serve_app.api.documentation import DocumentationRoutes
+from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
-from serve_app.api.gate import RequestGate, RequestGateMiddleware
+from serve_app.api.gate import Passes, RequestGate
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
 from serve_app.api.models import ModelRoutes
@@ -26,9 +32,11 @@ from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.url_fetch import UrlFetcher
+from serve_app.errors import OcrServeError
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
+ROLES: tuple[RouteRole, ...] = ("anybody", "client", "operator")
 DESCRIPTION = (
     "OCR and document parsing. `/ocr` and `/layout-parsing` speak the protocol of "
     "`paddlex --serve`; `/v1/parse` takes a file and gives markdown."
@@ -59,24 +67,38 @@ def build_http_app(
         on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
     """
-    app = FastAPI(title="ocr-serve", version=_version(), description=DESCRIPTION)
+    app = FastAPI(
+        title="ocr-serve",
+        version=_version(),
+        description=DESCRIPTION,
+        openapi_url=None,  # like every way in, these are our own routes with a role
+        redirect_slashes=False,  # see ``door.py``
+    )
     tasks = tasks or RequestTasks()
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
     fetch = fetch or (
         UrlFetcher(settings.url_fetch).fetch if settings.url_fetch.enabled else refuse_url
     )
-    app.include_router(ParseRoutes(service, settings, tasks, fetch).router())
-    app.include_router(PaddlexRoutes(service, settings, tasks, fetch).router())
-    app.include_router(ModelRoutes(service).router())
-    app.include_router(HealthRoutes(service, gate).router())
+    guard = Guard(KeySource(settings.auth) if settings.auth.required else None)
+    anybody, client, operators = (Depends(Needs(guard, role)) for role in ROLES)
+    place = Depends(Passes(gate))
+    routers = [
+        HealthRoutes(service, gate).router(anybody),
+        DocumentationRoutes(app).router(anybody),
+        ModelRoutes(service).router(client),
+        ParseRoutes(service, settings, tasks, fetch).router(client, place),
+        PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
+    ]
     if operator is not None:
-        app.include_router(OperatorRoutes(operator).router())
-    if settings.auth.required:
-        app.add_middleware(AuthMiddleware, keys=KeySource(settings.auth))
-    # Around the check of keys: what is refused there ends at once, too.
-    app.add_middleware(RequestGateMiddleware, gate=gate)
-    app.add_exception_handler(HTTPException, handle_http_exception)
+        routers.append(OperatorRoutes(operator).router(operators))
+    for router in routers:
+        # Not `include_router`, which hides them in an object of its own in recent versions: here
+        # `app.routes` stays the whole list of ways in.
+        app.router.routes.extend(router.routes)
+    check_roles(app)
+    app.add_exception_handler(HTTPException, _after(guard, handle_http_exception))
     app.add_exception_handler(RequestValidationError, handle_http_exception)
+    app.add_middleware(PathMiddleware)
     app.add_middleware(
         RequestContextMiddleware,
         on_error=error_response,
@@ -84,6 +106,21 @@ def build_http_app(
         on_end=on_end,
     )
     return app
+
+
+def _after(
+    guard: Guard, handle: Callable[[Request, Exception], Awaitable[Response]]
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What no route answered (404, 405) is told to those only who may ask at all."""
+
+    async def handle_after(request: Request, exc: Exception) -> Response:
+        try:
+            guard.admit(request, "client")
+        except OcrServeError as refused:
+            return error_response(request, refused)
+        return await handle(request, exc)
+
+    return handle_after
 
 
 def _version() -> str:

@@ -1,17 +1,20 @@
-"""Who may ask: the middleware that wants an API key, before anything of a body is read.
+"""Who may ask: every route names the role that it needs, and asks for it before its handler runs.
 
-`Authorization: Bearer KEY` or `token KEY`, in any case. Probes need none, since who probes has no
-secrets, and neither does the documentation. The operator's routes need the role ``operator``.
+`Authorization: Bearer KEY` or `token KEY`, in any case. An application with a way
+in that asks nobody is not built (``check_roles``). Probes and the documentation are for anybody,
+since who probes has no secrets.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.api_keys import ApiKey, KeySource, find
 from serve_app.api.context import context_of
@@ -19,54 +22,52 @@ from serve_app.clock import now
 from serve_app.errors import Forbidden, TooManyRequests, Unauthorized
 from serve_app.policy.key_limits import KeyUse
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/docs", "/openapi.json"})
-OPERATOR_PATHS = re.compile(r"/v1/(memory|tasks|models/.+)")
+RouteRole = Literal["anybody", "client", "operator"]
 SCHEMES = frozenset({"bearer", "token"})
 BUSY_RETRY_S = 1.0
+ADMITTED = "admitted"
 
 
-class AuthMiddleware:
+class Guard:
     """Lets a request in if its key may send it now.
 
     Args:
-        app: the rest of the application.
-        keys: the valid ones.
+        keys: the valid ones; None: no key is asked for.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeySource, clock: Callable[[], float] = now) -> None:
-        self._app, self._keys, self._clock = app, keys, clock
+    def __init__(self, keys: KeySource | None, clock: Callable[[], float] = now) -> None:
+        self._keys, self._clock = keys, clock
         self._uses: defaultdict[str, KeyUse] = defaultdict(KeyUse)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request (other ASGI scopes pass through).
+    def admit(self, request: Request, role: RouteRole) -> None:
+        """Note the caller in the log line, and its use of the key until the request ends.
 
         Raises:
             Unauthorized: no key, or none that is known.
             Forbidden: the key is not an operator's.
             TooManyRequests: above one of the key's own limits.
         """
-        if scope["type"] != "http" or (path := path_of(scope)) in OPEN_PATHS:
-            await self._app(scope, receive, send)
+        if self._keys is None or role == "anybody":
             return
-        request = Request(scope)
-        key = self._key_of(request)
-        context_of(request).facts["api_key"] = key.name
-        if OPERATOR_PATHS.fullmatch(path) and key.role != "operator":
-            raise Forbidden(f"{path} needs a key with the role `operator`")
+        context = context_of(request)
+        key = self._key_of(request, self._keys)
+        context.facts["api_key"] = key.name
+        if role == "operator" and key.role != "operator":
+            raise Forbidden("This route needs a key with the role `operator`")
+        if ADMITTED in request.scope["state"]:  # a second question about the same request
+            return
+        request.scope["state"][ADMITTED] = True
         use = self._uses[key.name]
         self._check_limits(key, use)
         use.begin()
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            use.end()
+        context.resources.callback(use.end)
 
-    def _key_of(self, request: Request) -> ApiKey:
+    def _key_of(self, request: Request, keys: KeySource) -> ApiKey:
         scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
         if scheme.lower() not in SCHEMES or not presented.strip():
             raise Unauthorized("An API key is needed: send `Authorization: Bearer KEY`")
-        key = find(self._keys.current(), presented.strip())
+        key = find(keys.current(), presented.strip())
         if key is None:
             raise Unauthorized("This API key is not known here")
         return key
@@ -87,6 +88,31 @@ class AuthMiddleware:
             )
 
 
-def path_of(scope: Scope) -> str:
-    """What the router matches: without the prefix under which the application is mounted."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+@dataclass(frozen=True, eq=False, slots=True)
+class Needs:
+    """The dependency of a route: its role."""
+
+    guard: Guard
+    role: RouteRole
+
+    async def __call__(self, request: Request) -> None:
+        """Refuse whoever may not."""
+        self.guard.admit(request, self.role)
+
+
+def role_of(route: object) -> RouteRole | None:
+    """The role that ``route`` needs; None if it asks nobody."""
+    asked = [one.dependency for one in getattr(route, "dependencies", ())]
+    needs = [one for one in asked if isinstance(one, Needs)]
+    return needs[0].role if isinstance(route, APIRoute) and len(needs) == 1 else None
+
+
+def check_roles(app: FastAPI) -> None:
+    """Refuse an application that can be entered without being asked.
+
+    Raises:
+        RuntimeError: names the routes without a role.
+    """
+    bare = [getattr(route, "path", repr(route)) for route in app.routes if role_of(route) is None]
+    if bare:
+        raise RuntimeError(f"routes without a role: {', '.join(map(str, bare))}")

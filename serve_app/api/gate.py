@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.api.auth import OPERATOR_PATHS, path_of
-from serve_app.api.context import priority_of
+from serve_app.api.context import context_of, priority_of
 from serve_app.changes import until_set
 from serve_app.clock import now
 from serve_app.errors import QueueFull, ServerStopping
@@ -103,20 +102,13 @@ def gate_of(request: Request) -> RequestGate:
     return gate
 
 
-class RequestGateMiddleware:
-    """Documents (POST) pass the gate; probes, lists and an operator's orders go around it."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Passes:
+    """The dependency of routes that take documents; an operator's orders go around the gate."""
 
-    def __init__(self, app: ASGIApp, gate: RequestGate) -> None:
-        self._app, self._gate = app, gate
+    gate: RequestGate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        if OPERATOR_PATHS.fullmatch(path_of(scope)):  # least of all under load
-            await self._app(scope, receive, send)
-            return
-        scope["state"]["gate"] = self._gate
-        with self._gate.request(priority_of(Request(scope))):
-            await self._app(scope, receive, send)
+    async def __call__(self, request: Request) -> None:
+        """Take a place until the request ends, or refuse."""
+        request.scope["state"]["gate"] = self.gate
+        context_of(request).resources.enter_context(self.gate.request(priority_of(request)))

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from fastapi import APIRouter, Response
+from fastapi.params import Depends
 from starlette.responses import JSONResponse
 
 from serve_app.api import examples
@@ -15,9 +16,9 @@ class ModelRoutes:
     def __init__(self, service: DocumentService) -> None:
         self._service = service
 
-    def router(self) -> APIRouter:
-        """The route with its documentation."""
-        router = APIRouter(tags=["Models"])
+    def router(self, *asked: Depends) -> APIRouter:
+        """The route with its documentation; ``asked`` come before its handler."""
+        router = APIRouter(tags=["Models"], dependencies=asked)
         router.add_api_route("/v1/models", self.models, **examples.MODELS)
         return router
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
+from fastapi.params import Depends
 from starlette.responses import JSONResponse
 
 from serve_app.api import examples
@@ -19,9 +20,9 @@ class OperatorRoutes:
     def __init__(self, service: OperatorService) -> None:
         self._service = service
 
-    def router(self) -> APIRouter:
-        """The routes with their documentation."""
-        router = APIRouter(tags=["Operator"])
+    def router(self, *asked: Depends) -> APIRouter:
+        """The routes with their documentation; ``asked`` come before their handlers."""
+        router = APIRouter(tags=["Operator"], dependencies=asked)
         router.add_api_route("/v1/memory", self.memory, **examples.MEMORY)
         router.add_api_route("/v1/tasks", self.tasks, **examples.TASKS)
         for action in ("load", "unload", "pin", "unpin"):

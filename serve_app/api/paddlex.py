@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.params import Depends
 from pydantic import ValidationError
-from starlette.responses import JSONResponse
 
 from serve_app.api import examples, schemas
 from serve_app.api.connection import before, while_connected
@@ -22,7 +22,7 @@ from serve_app.api.context import (
     plain_token,
     priority_of,
 )
-from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody, paddlex_envelope
+from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody
 from serve_app.api.intake import Fetch, decode_file, parse_json, read_body
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
@@ -81,10 +81,9 @@ class PaddlexRoutes:
             LayoutParsingWriter,
         )
 
-    def router(self) -> APIRouter:
-        """The routes with their documentation."""
-        router = APIRouter(tags=["PaddleX protocol"])
-        router.add_api_route("/health", self.health, **examples.HEALTH)
+    def router(self, *asked: Depends) -> APIRouter:
+        """The routes with their documentation; ``asked`` come before their handlers."""
+        router = APIRouter(tags=["PaddleX protocol"], dependencies=asked)
         if self._ocr.model in self._settings.models:
             router.add_api_route("/ocr", self.ocr, methods=["POST"], **examples.OCR)
         if self._layout.model in self._settings.models:
@@ -92,10 +91,6 @@ class PaddlexRoutes:
             router.add_api_route(path, self.layout, methods=["POST"], **examples.LAYOUT_PARSING)
             router.add_api_route(alias, self.layout, methods=["POST"], **examples.PADDLEOCR)
         return router
-
-    async def health(self, request: Request) -> Response:
-        """Alive, in PaddleX's words; whether work can be done is /readyz."""
-        return JSONResponse(paddlex_envelope(context_of(request).log_id, 0, "Healthy"))
 
     async def ocr(self, request: Request) -> Response:
         """Find and read the lines of text."""

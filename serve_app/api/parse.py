@@ -3,6 +3,7 @@
 import dataclasses
 
 from fastapi import APIRouter, Request, Response
+from fastapi.params import Depends
 
 from serve_app.api import examples
 from serve_app.api.connection import before, while_connected
@@ -31,9 +32,9 @@ class ParseRoutes:
         self._service, self._tasks, self._fetch = service, tasks, fetch
         self._settings = settings
 
-    def router(self) -> APIRouter:
-        """The route with its documentation."""
-        router = APIRouter(tags=["Documents"])
+    def router(self, *asked: Depends) -> APIRouter:
+        """The route with its documentation; ``asked`` come before its handler."""
+        router = APIRouter(tags=["Documents"], dependencies=asked)
         documented = examples.parse(openapi_parameters(self._settings))
         router.add_api_route("/v1/parse", self.parse, methods=["POST"], **documented)
         return router

@@ -11,9 +11,9 @@ import pytest
 
 from serve_app.api.api_keys import ApiKey, ApiKeysError, new_key
 from serve_app.api.app import build_http_app
-from serve_app.api.auth import AuthMiddleware
+from serve_app.api.door import PathMiddleware
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
 from tests import documents
 from tests.http_client import http_client
 
@@ -100,17 +100,19 @@ async def test_keys_are_not_asked_for_by_default() -> None:
 async def test_operator_routes_need_an_operators_key(
     with_keys: Keys, method: str, path: str
 ) -> None:
-    """404 is the application's own answer here: it has no operator behind it."""
-    async with http_client(settings=with_keys()) as client:
+    operator = FakeOperatorService()
+    async with http_client(settings=with_keys(), operator=operator) as client:
         refused = await client.request(method, path, headers=bearer(CLIENT))
+        assert not operator.calls
         passed = await client.request(method, path, headers=bearer(OPERATOR))
     assert refused.status_code == 403
     assert refused.json()["error"]["code"] == "forbidden"
-    assert passed.status_code == 404
+    assert passed.status_code == 200
+    assert operator.calls == [path.rpartition("/")[2]]
 
 
 async def test_operator_routes_are_guarded_below_a_prefix_too(with_keys: Keys) -> None:
-    app = build_http_app(FakeDocumentService(), with_keys())
+    app = build_http_app(FakeDocumentService(), with_keys(), operator=FakeOperatorService())
     transport = httpx.ASGITransport(app, root_path="/prefix")
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get("/prefix/v1/memory", headers=bearer(CLIENT))
@@ -140,23 +142,17 @@ async def test_above_its_rate_a_key_is_told_when_to_come_back(with_keys: Keys) -
 async def test_requests_at_once_are_bounded_and_counted_down_however_they_end(
     with_keys: Keys,
 ) -> None:
-    started, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(scope: Any, receive: Any, send: Any) -> None:
-        started.set()
-        await go_on.wait()
-        raise RuntimeError("the request failed")
-
     settings = with_keys(max_concurrent_requests=1)
-    app = build_http_app(FakeDocumentService(settings=settings), settings)
-    app.router.mount("/slow", slow)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        first = asyncio.create_task(client.get("/slow/", headers=bearer(CLIENT)))
-        await started.wait()
+    failing = RuntimeError("the request failed")
+    service = FakeDocumentService(settings=settings, blocked=asyncio.Event(), errors={0: failing})
+    async with http_client(service, settings) as client:
+        first = asyncio.create_task(parse(client, bearer(CLIENT)))
+        await service.begun.wait()
         refused = await parse(client, bearer(CLIENT))
-        go_on.set()
+        assert service.blocked is not None
+        service.blocked.set()
         failed = await first
+        service.errors = {}
         after = await parse(client, bearer(CLIENT))
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "1"
@@ -189,14 +185,14 @@ def test_an_application_that_needs_keys_does_not_start_without(
         build_http_app(FakeDocumentService(), settings)
 
 
-async def test_other_scopes_pass(with_keys: Keys) -> None:
+async def test_other_scopes_pass() -> None:
     seen = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    async def unused() -> Any:
+    async def unused(*args: Any) -> Any:
         raise AssertionError
 
-    await AuthMiddleware(app, keys=None)({"type": "lifespan"}, unused, unused)  # type: ignore[arg-type]
+    await PathMiddleware(app)({"type": "lifespan"}, unused, unused)
     assert seen == ["lifespan"]
