@@ -53,18 +53,23 @@ def app_args(config: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running(
-    config: dict[str, Any], environment: Mapping[str, str] | None = None
+    config: dict[str, Any],
+    environment: Mapping[str, str] | None = None,
+    *,
+    own_ray_folder: bool = False,
 ) -> Iterator[Server]:
     """Start a server with ``config`` on a free port, wait until it is ready, stop it by Ctrl-C.
 
-    ``environment`` is added to the inherited one.
+    ``environment`` is added to the inherited one. ``own_ray_folder``: the server chooses the folder
+    for Ray's files itself; its events and session's files cannot be read then.
 
     Leaving the block asserts that no process of it is left. A server that is already gone then
     (a test may have killed it) is only cleaned up after.
     """
     # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="ocr-e2e-", dir="/tmp"))
-    server = Server(config, folder, environment or {})
+    ray_folder = {} if own_ray_folder else {"RAY_TMPDIR": str(folder)}
+    server = Server(config, folder, {**ray_folder, **(environment or {})})
     try:
         server.wait_until_ready()
         yield server
@@ -200,7 +205,7 @@ class Server:
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTEST_"))}
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
-        ours = {TAG: self._tag, "RAY_TMPDIR": str(self._folder), "SPT_NOENV": "1"}
+        ours = {TAG: self._tag, "SPT_NOENV": "1"}
         return {**inherited, **ours, **self._added}
 
     def _records(self) -> list[dict[str, Any]]:
