@@ -25,6 +25,11 @@ OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
 }
 CACHE_DIR = "/cache/ocr-serve"
+# Where the volume and the ConfigMap of pinned models are mounted.
+PINNED = {
+    "directory": "/cache/models",
+    "hashes_file": "/etc/ocr-serve-weights/weights.sha256",
+}
 
 
 class _Text(str):
@@ -50,7 +55,10 @@ def serve_config(
     own = config["applications"][0]["args"]
     _merge(own, args)
     for model in own["models"].values():
-        if cache_dir and model.get("weights", {}).get("source", "bundled") == "bundled":
+        wanted = model.get("weights", {}).get("source", "bundled")
+        if wanted == "directory":
+            _merge(model, {"weights": PINNED})
+        elif cache_dir and wanted == "bundled":
             _merge(model, {"weights": {"source": "bundled", "cache_dir": cache_dir}})
     return config
 
