@@ -30,7 +30,7 @@ FIXED: Mapping[str, str] = read_env_file(FILE.read_text(encoding="utf-8"))
 # workers, metrics) listens there.
 LOOPBACK: Mapping[str, str] = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-AUTH_MODE, AUTH_TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"  # nosec B105 - names of variables
+AUTH_MODE, AUTH_TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"
 
 
 def home_is_writable(home: Path) -> bool:

@@ -46,6 +46,7 @@ from serve_app.settings import AppSettings
 SHUTDOWN_TIMEOUT_S = 60.0
 # For the gateways' answer that they are done, beyond the time that they are given.
 DRAIN_ANSWER_S = 5.0
+EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # Serve's default, where a configuration names none
 POLL_INTERVAL_S = 0.25
 STATUS_INTERVAL_S = 2.0
 
@@ -54,7 +55,7 @@ STATUS_INTERVAL_S = 2.0
 class Endpoint:
     """Where the proxy listens, and how this machine reaches it."""
 
-    host: str = "0.0.0.0"
+    host: str = EVERY_ADDRESS
     port: int = 8000
     scheme: str = "http"
     prefix: str = ""
@@ -73,7 +74,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The base URL of the application, from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = {EVERY_ADDRESS: "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"
 

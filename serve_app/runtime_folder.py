@@ -30,7 +30,7 @@ SOCKET_PATH_BYTES = 107
 LONGEST_SOCKET = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 # What is left for the folder of a run, with Ray's own folder `ray` in it.
 MAX_PATH_BYTES = SOCKET_PATH_BYTES - len(LONGEST_SOCKET) - len("/ray")
-FALLBACK = Path("/tmp")  # nosec B108 - short; what is made in it is checked by owner and mode
+FALLBACK = Path("/tmp")  # nosec B108  # what is made in it is checked
 
 REMOVE_TIMEOUT_S = 3.0
 LOCK_TIMEOUT_S = 30.0  # another start that removes the files of a dead run
