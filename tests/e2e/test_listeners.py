@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
@@ -65,6 +66,39 @@ def test_every_port_of_the_server_and_of_ray_is_on_loopback(own_server: Server) 
     assert len(found) > 10, "and Ray's are: GCS, raylet, agents, a server per replica"
     open_to_others = {at: who for at, who in found.items() if not is_loopback(at[0])}
     assert open_to_others == {}
+
+
+# A call of each of Ray's gRPC services: GCS, raylet, worker; and of a Serve replica.
+CALLS = (
+    "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+    "/ray.rpc.NodeManagerService/GetNodeStats",
+    "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+    "/ray.serve.ASGIService/HandleRequest",
+)
+
+
+def answer_without_token(port: int, call: str) -> str:
+    """The name of gRPC's status code."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            channel.unary_unary(call)(b"", timeout=5)
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
+
+
+def test_ray_answers_nobody_without_its_token(own_server: Server) -> None:
+    answers = {
+        (port, call): answer_without_token(port, call)
+        for _, port in listeners(own_server)
+        for call in CALLS
+    }
+    refused = {call: [at for at in answers if at[1] == call] for call in CALLS}
+    for call, asked in refused.items():
+        codes = {answers[at] for at in asked}
+        assert "UNAUTHENTICATED" in codes, f"{call}: nobody has it"
+        # The others have no such service, or speak HTTP.
+        assert codes <= {"UNAUTHENTICATED", "UNIMPLEMENTED", "UNAVAILABLE"}, (call, codes)
 
 
 def test_requests_are_answered_that_way(own_server: Server) -> None:
