@@ -67,10 +67,16 @@ soak: setup ## 500 pages of 40 sizes: memory of this server and of paddlex --ser
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 .PHONY: lint
-lint: ## ruff: format and rules
+lint: ## ruff: format and rules; bandit: what is known to be unsafe
 	$(SETUP) dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive serve_app scripts
+
+.PHONY: audit
+audit: ## known vulnerabilities of the locked packages; needs PyPI's advisory service
+	$(SETUP) dev
+	@$(BIN)/python scripts/audit.py
 
 .PHONY: typecheck
 typecheck: ## mypy, strict

@@ -1,6 +1,8 @@
 # The server for CPUs, and what the head node of a cluster runs. From the repository's root:
 #   docker build -f docker/cpu.Dockerfile -t ocr-serve-cpu:0.1.0 .
-#   docker run --rm -p 8000:8000 --shm-size 1g ocr-serve-cpu:0.1.0
+#   docker run --rm -p 127.0.0.1:8000:8000 --shm-size 1g ocr-serve-cpu:0.1.0
+# That is for this machine only: the configuration in it asks for no key. For others: configs/prod.yaml
+# with keys (auth), behind what ends TLS.
 # What is installed, and how, is scripts/setup_venv.py's business: the same as for `make serve`.
 ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm
 

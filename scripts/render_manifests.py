@@ -19,12 +19,18 @@ LOCAL = "configs/local.yaml"
 
 # What is different in a pod: every address is listened to (the pod's own), the keys are a mounted
 # secret, the weights a mounted volume.
-IN_A_POD = {"http_options": {"host": "0.0.0.0", "port": 8000}, "proxy_location": "EveryNode"}
+EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # of a pod, which network-policy.yaml guards
+IN_A_POD = {"http_options": {"host": EVERY_ADDRESS, "port": 8000}, "proxy_location": "EveryNode"}
 OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dev-cpu": (LOCAL, {}),
     "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
 }
 CACHE_DIR = "/cache/ocr-serve"
+# Where the volume and the ConfigMap of pinned models are mounted.
+PINNED = {
+    "directory": "/cache/models",
+    "hashes_file": "/etc/ocr-serve-weights/weights.sha256",
+}
 
 
 class _Text(str):
@@ -50,7 +56,10 @@ def serve_config(
     own = config["applications"][0]["args"]
     _merge(own, args)
     for model in own["models"].values():
-        if cache_dir and model.get("weights", {}).get("source", "bundled") == "bundled":
+        wanted = model.get("weights", {}).get("source", "bundled")
+        if wanted == "directory":
+            _merge(model, {"weights": PINNED})
+        elif cache_dir and wanted == "bundled":
             _merge(model, {"weights": {"source": "bundled", "cache_dir": cache_dir}})
     return config
 

@@ -16,6 +16,7 @@ from serve_app.config_check import check_args
 from serve_app.deployments.gateway import Gateway
 from serve_app.deployments.memory_watch import MemoryWatch
 from serve_app.deployments.model_registry import ModelRegistry, WatchHandle
+from serve_app.deployments.node_address import listen_where_the_node_does
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
@@ -47,12 +48,26 @@ SINGLETON = {
 }
 
 
+class Edge(Gateway):
+    """Gateway as Serve makes it."""
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        pools: dict[str, DeploymentHandle],
+        registry: DeploymentHandle,
+    ) -> None:
+        listen_where_the_node_does()
+        super().__init__(settings, pools, registry)
+
+
 class PoolReplica(OCRService):
     """OCRService as Serve makes and ends it."""
 
     def __init__(
         self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
     ) -> None:
+        listen_where_the_node_does()
         hand_back_freed_memory()
         super().__init__(pool, settings, registry=registry, watch=watch)
 
@@ -65,11 +80,20 @@ class Registry(ModelRegistry):
     """ModelRegistry as Serve makes and ends it."""
 
     def __init__(self, settings: AppSettings, watch: DeploymentHandle) -> None:
+        listen_where_the_node_does()
         super().__init__(settings, WatchHandle(watch))
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""
         await self.close()
+
+
+class Watch(MemoryWatch):
+    """MemoryWatch as Serve makes it."""
+
+    def __init__(self, settings: AppSettings) -> None:
+        listen_where_the_node_does()
+        super().__init__(settings)
 
 
 def pool_deployment_name(pool: str) -> str:
@@ -88,13 +112,13 @@ def build(args: dict[str, Any]) -> Application:
 
 def application(settings: AppSettings, pool_replica: type[OCRService] = PoolReplica) -> Application:
     """The deployments and who knows whom; tests give a replica with fake engines."""
-    watch = serve.deployment(MemoryWatch).options(name=WATCH, **SINGLETON).bind(settings)
+    watch = serve.deployment(Watch).options(name=WATCH, **SINGLETON).bind(settings)
     registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
     pools = {
         name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry, watch)
         for name, pool in settings.pools.items()
     }
-    gateway = serve.deployment(serve.ingress()(Gateway)).options(
+    gateway = serve.deployment(serve.ingress()(Edge)).options(
         name=GATEWAY,
         num_replicas=settings.gateway.num_replicas,
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},

@@ -1,5 +1,7 @@
 """``ocr-serve weights pull | list | verify``: the commands around ``engines/weights.py``.
 
+Beside them ``fetch``, ``pin`` and ``check`` for a directory (``cli_weights_directory.py``).
+
 Each handler takes the parsed arguments and returns the exit status: 0 done, 1 not.
 """
 
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
+from serve_app import cli_weights_directory
 from serve_app.engines import weights
 from serve_app.engines.bundled import find
 from serve_app.engines.weights import Progress, PullEvent
@@ -23,13 +26,14 @@ _REDRAW_S = 0.1
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``weights``; the chosen handler is ``arguments.handler(arguments) -> int``."""
-    group = subparsers.add_parser("weights", help="fetch and check the bundled weights")
+    group = subparsers.add_parser("weights", help="fetch, pin and check weights")
     commands = group.add_subparsers(dest="weights_command", required=True)
     pull = _command(commands, "pull", "fetch what is missing into the cache", run_pull)
     pull.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
     listing = _command(commands, "list", "show all bundled models and their state", run_list)
     listing.add_argument("--json", action="store_true", help="as JSON, one object per model")
-    _command(commands, "verify", "compare the cache with its manifests", run_verify)
+    _command(commands, "verify", "compare the cache with the hashes in the code", run_verify)
+    cli_weights_directory.add_commands(commands)
 
 
 def _command(
@@ -89,7 +93,7 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print(problem)
     print(f"{len(names)} models, {len(problems)} differences")
     if problems:
-        print("remove the directory of such a model, then run `ocr-serve weights pull`")
+        print("`ocr-serve weights pull` makes such a model anew")
     return 0 if names and not problems else 1
 
 

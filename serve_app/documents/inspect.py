@@ -33,7 +33,7 @@ def inspect(
         return DocumentInfo(kind, _pages(data, kind, limits, documents))
     except OcrServeError:
         raise
-    except Exception:
+    except Exception:  # nosec B110  # raised anew below
         pass  # decoders raise everything on hostile bytes
     # Raised here, so that it does not keep the decoder's error and its frames alive.
     raise InvalidFile(f"the file cannot be read as {kind.upper()}")

@@ -58,7 +58,7 @@ def render_page(
         return _render_picture(data, info_kind, index, limits)
     except (OcrServeError, MemoryError):
         raise
-    except Exception:
+    except Exception:  # nosec B110  # raised anew below
         pass  # decoders raise everything on hostile bytes
     # Raised here, so that it does not keep the decoder's error and its pixels alive.
     raise InvalidFile(f"page {index + 1} cannot be decoded as {info_kind.upper()}")

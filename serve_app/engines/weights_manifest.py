@@ -1,19 +1,20 @@
 """The manifest of one unpacked model: which files it has, how long they are, their hashes.
 
 It is written last into a directory, so a directory without one is unfinished. ``is_complete``
-compares lengths only and costs one read and one stat per file; ``damage`` reads everything.
+compares lengths only and costs one read and one stat per file. It says nothing about who wrote the
+files: that is the pins' part (``weights_pins.py``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from serve_app.engines.weights_pins import sha256_of
+
 MANIFEST_NAME = "manifest.json"
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,6 @@ class Manifest:
     key: str
     source: str
     files: Mapping[str, FileEntry]
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file, in constant memory."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def write_manifest(directory: Path, model: str, key: str, source: str) -> Manifest:
@@ -79,19 +71,6 @@ def is_complete(directory: Path) -> bool:
     """Whether the manifest is there and every file of it has the length written in it."""
     manifest = read_manifest(directory)
     return manifest is not None and not any(_wrong_lengths(directory, manifest))
-
-
-def damage(directory: Path) -> Iterator[tuple[str, str]]:
-    """Yield (file name, what is wrong) for everything that differs from the manifest."""
-    manifest = read_manifest(directory)
-    if manifest is None:
-        yield MANIFEST_NAME, "missing or not readable"
-        return
-    wrong = dict(_wrong_lengths(directory, manifest))
-    yield from wrong.items()
-    for name, entry in manifest.files.items():
-        if name not in wrong and sha256_of(directory / name) != entry.sha256:
-            yield name, "sha256 differs from the manifest"
 
 
 def _wrong_lengths(directory: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:

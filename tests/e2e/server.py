@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +53,25 @@ def app_args(config: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running(
-    config: dict[str, Any], environment: Mapping[str, str] | None = None
+    config: dict[str, Any],
+    environment: Mapping[str, str] | None = None,
+    *,
+    own_ray_folder: bool = False,
+    wrapper: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Start a server with ``config`` on a free port, wait until it is ready, stop it by Ctrl-C.
 
-    ``environment`` is added to the inherited one.
+    ``environment`` is added to the inherited one. ``own_ray_folder``: the server chooses the folder
+    for Ray's files itself; its events and session's files cannot be read then. ``wrapper``: what
+    becomes the server, whose command is its further arguments.
 
     Leaving the block asserts that no process of it is left. A server that is already gone then
     (a test may have killed it) is only cleaned up after.
     """
     # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="ocr-e2e-", dir="/tmp"))
-    server = Server(config, folder, environment or {})
+    ray_folder = {} if own_ray_folder else {"RAY_TMPDIR": str(folder)}
+    server = Server(config, folder, {**ray_folder, **(environment or {})}, wrapper)
     try:
         server.wait_until_ready()
         yield server
@@ -80,7 +87,11 @@ class Server:
     """One started server. ``http`` is a client of it; the rest looks at its processes and logs."""
 
     def __init__(
-        self, config: dict[str, Any], folder: Path, environment: Mapping[str, str]
+        self,
+        config: dict[str, Any],
+        folder: Path,
+        environment: Mapping[str, str],
+        wrapper: Sequence[str] = (),
     ) -> None:
         config = copy.deepcopy(config)
         port = free_port()
@@ -95,7 +106,7 @@ class Server:
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         with self._output.open("wb") as output:
             self._launch = subprocess.Popen(
-                [sys.executable, "-m", "serve_app", "run", str(file)],
+                [*wrapper, sys.executable, "-m", "serve_app", "run", str(file)],
                 cwd=ROOT,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -200,7 +211,7 @@ class Server:
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTEST_"))}
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
-        ours = {TAG: self._tag, "RAY_TMPDIR": str(self._folder), "SPT_NOENV": "1"}
+        ours = {TAG: self._tag, "SPT_NOENV": "1"}
         return {**inherited, **ours, **self._added}
 
     def _records(self) -> list[dict[str, Any]]:

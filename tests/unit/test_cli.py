@@ -51,7 +51,9 @@ def test_subcommands_are_listed_in_the_help(capsys: pytest.CaptureFixture[str]) 
 
 def test_env_prints_what_ray_must_be_started_with(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["env"]) == 0
-    assert "RAY_memory_usage_threshold=0.98\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "RAY_memory_usage_threshold=0.98\n" in printed
+    assert "RAY_AUTH_MODE=token\n" in printed
 
 
 def test_interrupt_ends_a_command_with_130(
@@ -110,10 +112,54 @@ def test_token_is_of_this_run_only_without_a_writable_home(tmp_path: Path) -> No
         ({"RAY_ADDRESS": "10.0.0.1:6379"}, {}),
         ({"RAY_AUTH_TOKEN": "t"}, {"RAY_AUTH_MODE": "token"}),
         ({"RAY_AUTH_TOKEN_PATH": "/run/token"}, {"RAY_AUTH_MODE": "token"}),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t"}, {}),
     ],
 )
 def test_choice_of_the_operator_wins(environ: dict[str, str], added: dict[str, str]) -> None:
     assert environment.auth_variables(environ, home_writable=False) == added
+
+
+def test_a_mode_that_was_set_before_gets_a_token_too(tmp_path: Path) -> None:
+    """The images' entry point sets it for every command."""
+    environ = {"HOME": str(tmp_path / "missing"), "RAY_AUTH_MODE": "token"}
+    assert len(environment.missing_variables(environ)["RAY_AUTH_TOKEN"]) == 64
+
+
+def test_ray_elsewhere_is_spoken_to_as_it_wishes() -> None:
+    environ = {"HOME": "/nonexistent", "RAY_ADDRESS": "10.0.0.1:6379"}
+    assert not {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"} & environment.missing_variables(environ).keys()
+
+
+def test_a_token_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir(mode=0o755)
+    token.write_text("t")
+    token.chmod(0o644)
+    environment.apply({"HOME": str(tmp_path)})
+    assert [path.stat().st_mode & 0o777 for path in (token.parent, token)] == [0o700, 0o600]
+    assert token.read_text() == "t"
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False)],
+)
+def test_ray_is_kept_to_this_machine_where_the_server_is(
+    tmp_path: Path, host: str, loopback: bool
+) -> None:
+    file = tmp_path / "config.yaml"
+    # Broken further below, so that nothing is started; what Ray needs is set before the check.
+    file.write_text(f"http_options: {{host: '{host}'}}\napplications: [{{typo: 1}}]\n")
+    environ = {"HOME": str(tmp_path)}
+    assert launch.run(file, ready_timeout_s=1, dashboard=False, environ=environ) == 1
+    assert (environ.items() >= environment.LOOPBACK.items()) is loopback
+
+
+@pytest.mark.parametrize("text", ["", "[", "- a", "http_options: 5\n", "applications: {}\n"])
+def test_a_broken_file_asks_for_nothing(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    assert not launch.asks_for_loopback(file)
 
 
 # --- launch ----------------------------------------------------------------------------------

