@@ -133,14 +133,7 @@ load_seconds = LazyMetric(
     ("model", "pool", "outcome"),
     boundaries=_SECONDS,
 )
-unbroken_keys = LazyMetric(
-    "Counter",
-    "ocr_api_keys_unreadable_total",
-    "Looks at the list of API keys (one a second at most, while requests come) that found one that "
-    "cannot be read: the keys from before stay valid.",
-    (),
-)
-load_seconds = LazyMetric(
+unload_seconds = LazyMetric(
     "Histogram",
     "ocr_model_unload_seconds",
     "Seconds from the order to stop an engine until its memory was back, by reason (idle, "
