@@ -26,7 +26,7 @@ ESCAPE_CHARS = 6  # \u002f
 
 _MARK = re.compile(rb'["{}\[\]]')
 _VALUE = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*"')
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+_CONTROLS = bytes(range(0x20))  # none of them may stand in a string of JSON
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class FileText:
         size = self.end - self.start
         head = bytes(self.body[self.start : self.start + intake.DATA_URL_HEADER_CHARS])
         text = head[:size].decode("latin-1")
-        if intake.is_url(text):
+        if intake.is_url(text.replace("\\/", "/")):
             if size > MAX_URL_BYTES:
                 raise InvalidFile(f"`file` is a URL of more than {MAX_URL_BYTES} characters")
             url = str(json.loads(self.body[self.start - 1 : self.end + 1]))
@@ -84,9 +84,8 @@ class FileText:
     def _plain(self, at: int, stop: int) -> bytes:
         """The characters from ``at`` on without JSON's escapes (PHP writes ``\\/``)."""
         piece = bytes(self.body[at:stop])
-        control = _CONTROL.search(piece)
-        if control:
-            raise intake.invalid_json(at + control.start())
+        if len(piece.translate(None, _CONTROLS)) < len(piece):  # much faster than a search
+            raise intake.invalid_json(at + next(n for n, c in enumerate(piece) if c < 0x20))
         if b"\\" not in piece:
             return piece
         try:
