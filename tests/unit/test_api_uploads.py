@@ -1,4 +1,4 @@
-"""Slow and large uploads against the whole application: others are served as if they were not there."""
+"""Slow and large uploads against the whole application: others are served as if without them."""
 
 from __future__ import annotations
 

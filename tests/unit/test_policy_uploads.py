@@ -1,4 +1,4 @@
-"""Pure rules of what comes in: the pace of a body, bytes that are shared, failures of an address."""
+"""Pure rules of what comes in: the pace of a body, bytes shared, failures of an address."""
 
 from __future__ import annotations
 
