@@ -122,7 +122,9 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         name=GATEWAY,
         num_replicas=settings.gateway.num_replicas,
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},
-        max_ongoing_requests=settings.gateway.max_ongoing_requests + REFUSALS,
+        max_ongoing_requests=settings.gateway.max_ongoing_requests
+        + settings.gateway.max_uploads
+        + REFUSALS,
         max_queued_requests=settings.gateway.max_queued_requests,
         # One that is replaced by a new version answers what it has begun. `ocr-serve run` drains
         # before it stops, with a deadline of its own.

@@ -30,6 +30,10 @@ class RequestIds:
     task: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+# A file: what was read is not copied once more to make it immutable. Nobody writes into it.
+FileBytes = bytes | bytearray
+
+
 @dataclass(frozen=True, slots=True)
 class PageInfo:
     """Size of one page as it will be predicted, in pixels (PDF: after rendering)."""

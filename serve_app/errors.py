@@ -13,16 +13,23 @@
     │   ├── PageQuarantined          422 page_quarantined      it has ended two engines lately
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
-    │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    │       ├── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    │       ├── AnswerTooLarge       422 answer_too_large
+    │       └── BodyTooSlow          408 body_too_slow         then the connection is closed
     ├── InvalidPath                  400 invalid_path          it can be read in two ways
     ├── Unauthorized                 401 unauthorized          no API key, or an unknown one
     ├── Forbidden                    403 forbidden             the key's role is not enough
+    │   ├── HostRefused              403 host_refused          (these three: where no key is asked)
+    │   ├── OriginRefused            403 origin_refused        a web page of another site
+    │   └── KeysNeeded               403 keys_needed           an operator's route, from elsewhere
     ├── TooManyRequests              429 too_many_requests     above a limit of the key's own
     ├── RequestTooLarge              413 request_too_large     bytes of the request
     ├── PageTooLargeForBudget        413 page_too_large_for_budget   could never fit, whatever waits
     ├── CapacityError                503, Retry-After          ours, not the caller's fault
     │   ├── _Later                                             when is measured
     │   │   ├── QueueFull            503 queue_full
+    │   │   ├── UploadsFull          503 uploads_full          too many bodies, or bytes of them
+    │   │   ├── SpoolFull            503 spool_full            no room for the answer on the disk
     │   │   └── MemoryPressure       503 memory_pressure       no room now, by level or by budget
     │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
@@ -40,17 +47,30 @@
 
 Errors cross processes by pickle (Ray), so each takes positional arguments only and hands all of
 them to ``super().__init__``. None derives from TimeoutError: Ray's proxy maps that to 408.
+
+What a client reads is ``client_message``: of errors whose text comes from an exception, a path or a
+process, a sentence of ours. Their own text is for the log.
 """
 
 from __future__ import annotations
 
 
 class OcrServeError(Exception):
-    """Base of all errors with a stable code; ``str(error)`` is the message for the client."""
+    """Base of all errors with a stable code.
+
+    Attributes:
+        outside: what a client is told instead of ``str(error)``; None: that may be told.
+    """
 
     code: str = "internal"
     status: int = 500
     retry_after_s: float | None = None
+    outside: str | None = None
+
+    @property
+    def client_message(self) -> str:
+        """For whoever asked: no path, pid or text of an exception."""
+        return self.outside or str(self) or self.code.replace("_", " ")
 
 
 class InvalidRequest(OcrServeError):
@@ -155,6 +175,19 @@ class InvalidPath(OcrServeError):
     status = 400
 
 
+class AnswerTooLarge(LimitExceeded):
+    """The answer has more bytes than ``limits.max_answer_bytes``: fewer pages, or no pictures."""
+
+    code = "answer_too_large"
+
+
+class BodyTooSlow(LimitExceeded):
+    """The request body was not there in time, or came too slowly."""
+
+    code = "body_too_slow"
+    status = 408
+
+
 class Unauthorized(OcrServeError):
     """There is no API key in the request, or none that is known."""
 
@@ -169,8 +202,26 @@ class Forbidden(OcrServeError):
     status = 403
 
 
+class HostRefused(Forbidden):
+    """The Host header is not a name of this server: a web page may have made DNS say so."""
+
+    code = "host_refused"
+
+
+class OriginRefused(Forbidden):
+    """A browser sends it for a web page of another site."""
+
+    code = "origin_refused"
+
+
+class KeysNeeded(Forbidden):
+    """An operator's route, asked from another machine while no keys are in use."""
+
+    code = "keys_needed"
+
+
 class TooManyRequests(LimitExceeded):
-    """The API key is above one of its own limits.
+    """The API key is above one of its own limits, or an address fails too often with unknown ones.
 
     Args: what, the value met, the limit, its key in the list of API keys, seconds until a retry.
     """
@@ -233,6 +284,18 @@ class QueueFull(_Later):
     code = "queue_full"
 
 
+class UploadsFull(_Later):
+    """As many request bodies, or bytes of them, are held as may be."""
+
+    code = "uploads_full"
+
+
+class SpoolFull(_Later):
+    """The disk has no room for the answer."""
+
+    code = "spool_full"
+
+
 class MemoryPressure(_Later):
     """There is no memory for this page now."""
 
@@ -250,24 +313,28 @@ class EngineUnavailable(CapacityError):
 
     code = "engine_unavailable"
     retry_after_s = 5.0
+    outside = "The model cannot be loaded now"
 
 
 class EngineLoadKilled(EngineUnavailable):
     """Loads were ended from outside: by an operator, or the kernel for want of memory."""
 
     code = "engine_load_killed"
+    outside = "The model could not be loaded: its loads were ended from outside"
 
 
 class WeightsError(EngineUnavailable):
     """The model's weights are missing, damaged or could not be fetched."""
 
     code = "weights_unavailable"
+    outside = "The weights of the model are missing or damaged"
 
 
 class ReplicaUnavailable(CapacityError):
     """The worker that held the page died; another one may answer."""
 
     code = "replica_unavailable"
+    outside = "The worker is gone, or there is none"
 
 
 class ServerStopping(CapacityError):
@@ -288,12 +355,14 @@ class PageFailed(OcrServeError):
     """The engine raised on this page. Args: message (exception type and text, no document text)."""
 
     code = "page_failed"
+    outside = "The page could not be read: its engine failed"
 
 
 class EngineCrashed(PageFailed):
     """The engine process ended while it held the page."""
 
     code = "engine_crashed"
+    outside = "The engine ended while it read the page"
 
 
 class EngineKilled(EngineCrashed):
@@ -302,6 +371,7 @@ class EngineKilled(EngineCrashed):
     code = "engine_killed"
     status = 503
     retry_after_s = 1.0
+    outside = "The engine was ended from outside while it read the page"
 
 
 class EngineHung(PageFailed):
@@ -309,6 +379,7 @@ class EngineHung(PageFailed):
 
     code = "engine_hung"
     status = 504
+    outside = "The engine gave no answer in time"
 
 
 class EngineOutOfMemory(PageFailed):
@@ -317,9 +388,11 @@ class EngineOutOfMemory(PageFailed):
     code = "engine_out_of_memory"
     status = 503
     retry_after_s = 5.0
+    outside = "The engine ran out of memory on the page"
 
 
 class EngineProtocolError(PageFailed):
     """The engine sent something that is not a message of the protocol."""
 
     code = "engine_protocol_error"
+    outside = "The engine gave no answer that can be read"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
+    FileBytes,
     PageResult,
     PredictOptions,
     RequestIds,
@@ -50,7 +51,7 @@ class Readiness:
 class DocumentService(Protocol):
     """What the HTTP edge needs from the rest of the system. All errors are ``OcrServeError``."""
 
-    async def inspect(self, data: bytes) -> DocumentInfo:
+    async def inspect(self, data: FileBytes) -> DocumentInfo:
         """Find the format, the pages and their sizes without decoding a picture.
 
         Raises:
@@ -60,7 +61,7 @@ class DocumentService(Protocol):
 
     def predict_pages(
         self,
-        data: bytes,
+        data: FileBytes,
         info: DocumentInfo,
         pages: Sequence[int],
         model: str,

@@ -281,7 +281,37 @@ class GatewaySettings(Strict):
     num_replicas: PositiveInt = 1
     num_cpus: float = Field(0.25, ge=0)
     max_ongoing_requests: PositiveInt = Field(
-        64, description="Requests under way per replica; beyond them 503. Batch work: half of them."
+        64,
+        description="Requests under way per replica, their bodies read; beyond them 503. Batch "
+        "work: half of them.",
+    )
+    max_uploads: PositiveInt = Field(
+        1024,
+        description="Bodies that are being read per replica, beside those. Beyond them the slowest "
+        "one is ended.",
+    )
+    max_body_bytes_total: PositiveInt = Field(
+        2**30, description="Bytes of request bodies that a replica holds; beyond them 503."
+    )
+    body_timeout_s: PositiveFloat = Field(300.0, description="Deadline of a body, then 408.")
+    min_body_bytes_per_s: int = Field(
+        8192, ge=0, description="A body that comes slower, on average, gets 408. 0: none does."
+    )
+    body_grace_s: PositiveFloat = Field(
+        10.0, description="The average does not count before; also what a body may stall."
+    )
+    max_spool_bytes_total: PositiveInt = Field(
+        2 * 2**30, description="Bytes of answers on the temporary disk per replica; then 503."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (".svc", ".svc.cluster.local"),
+        description="Where no key is asked for: names that a Host header may have, beside "
+        "addresses, localhost and names without a dot; `.example.com`: also all below.",
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        (),
+        description="Web pages of other sites that may call, e.g. https://app.example.com; those "
+        "of all others are refused where no key is asked for.",
     )
     max_queued_requests: PositiveInt = Field(
         64, description="Waiting in Serve's proxy, should a replica not even refuse in time."
@@ -313,6 +343,14 @@ class AuthSettings(Strict):
         "OCR_SERVE_API_KEYS",
         description="The variable with the same list, where there is no file.",
     )
+    max_concurrent_requests: PositiveInt | None = Field(
+        None,
+        description="Of a key whose entry says nothing else, per gateway replica; default: three "
+        "quarters of gateway.max_ongoing_requests.",
+    )
+    failures_per_minute: PositiveFloat = Field(
+        30.0, description="Failed authentications of one address that are told so; then 429."
+    )
 
 
 class UrlFetchSettings(Strict):
@@ -340,6 +378,7 @@ class LimitSettings(Strict):
     )
     max_side_pixels: PositiveInt = Field(16_000, description="Longer side of one page.")
     max_aspect_ratio: PositiveFloat = Field(100.0, description="Longer side / shorter side.")
+    max_answer_bytes: PositiveInt = Field(512 * 2**20, description="Bytes of an answer.")
 
 
 class DocumentSettings(Strict):

@@ -15,6 +15,7 @@ from typing import Any
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
+    FileBytes,
     Markdown,
     PageInfo,
     PageResult,
@@ -72,7 +73,7 @@ def canned_layout_page(page: PageInfo) -> PageResult:
 class PredictCall:
     """What ``predict_pages`` was asked for."""
 
-    data: bytes
+    data: FileBytes
     pages: tuple[int, ...]
     model: str
     options: PredictOptions
@@ -108,15 +109,15 @@ class FakeDocumentService:
     ended: int = 0
     keep_calls: bool = True
 
-    async def inspect(self, data: bytes) -> DocumentInfo:
+    async def inspect(self, data: FileBytes) -> DocumentInfo:
         """The real headers of ``data``, under the real limits."""
         if self.inspect_error is not None:
             raise self.inspect_error
-        return inspect(data, self.settings.limits, self.settings.documents)
+        return inspect(memoryview(data), self.settings.limits, self.settings.documents)
 
     async def predict_pages(
         self,
-        data: bytes,
+        data: FileBytes,
         info: DocumentInfo,
         pages: Sequence[int],
         model: str,

@@ -7,7 +7,7 @@ protect by a slow one. The list is YAML (hence also JSON), in a file or in a var
       sha256: 9f86d081…            # of the key, 64 hex digits
       role: client                 # client, or operator: also /v1/memory, /v1/tasks and the orders
       requests_per_minute: 600     # optional, per gateway replica
-      max_concurrent_requests: 8   # optional, per gateway replica
+      max_concurrent_requests: 8   # optional, per gateway replica; else as `auth` says
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
@@ -34,6 +34,7 @@ KEY_PREFIX = "ocrs_"
 KEY_BYTES = 32
 # A mounted secret changes once a minute at most; looking costs one stat().
 LOOK_AGAIN_S = 1.0
+NO_KEYS = "auth.required is true, but there are no API keys"
 
 
 class ApiKeysError(ValueError):
@@ -50,7 +51,7 @@ class ApiKey(Strict):
     max_concurrent_requests: PositiveInt | None = None
 
 
-_KEYS = TypeAdapter(Annotated[tuple[ApiKey, ...], Field(min_length=1)])
+_KEYS = TypeAdapter(tuple[ApiKey, ...])
 
 
 def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
@@ -60,13 +61,14 @@ def new_key(name: str, role: Role) -> tuple[str, ApiKey]:
 
 
 def parse_keys(text: str, source: str) -> tuple[ApiKey, ...]:
-    """The entries of a list.
+    """The entries of a list; none if it is empty, or nothing but comments.
 
     Raises:
         ApiKeysError: it is no list of entries, or two of them have one name or one key.
     """
     try:
-        keys = _KEYS.validate_python(yaml.safe_load(text))
+        loaded = yaml.safe_load(text)
+        keys = _KEYS.validate_python(() if loaded is None else loaded)
     except yaml.YAMLError as error:
         at = getattr(error, "problem_mark", None)
         where = f", line {at.line + 1}" if at else ""
@@ -103,10 +105,14 @@ class KeySource:
         settings: where they are.
         environ: of this process.
         clock: seconds, monotonic.
+        on_broken: called each time the file is looked at and cannot be read.
+
+    Attributes:
+        broken: whether that is so now.
 
     Raises:
         ApiKeysError: there are none, or they cannot be read. Later on a file that cannot be read
-            is logged, and the keys from before stay valid.
+            is logged, and the keys from before stay valid; one without keys revokes them all.
     """
 
     def __init__(
@@ -114,8 +120,10 @@ class KeySource:
         settings: AuthSettings,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = now,
+        on_broken: Callable[[], None] = lambda: None,
     ) -> None:
-        self._file, self._clock = settings.keys_file, clock
+        self._file, self._clock, self._on_broken = settings.keys_file, clock, on_broken
+        self.broken = False
         self._looked_s = clock()
         if self._file is not None:
             self._seen = _version(self._file)
@@ -124,7 +132,10 @@ class KeySource:
             self._keys = parse_keys(text, f"${settings.keys_env}")
         else:
             where = f"auth.keys_file is not set, and ${settings.keys_env} is empty"
-            raise ApiKeysError(f"auth.required is true, but there are no API keys: {where}")
+            raise ApiKeysError(f"{NO_KEYS}: {where}")
+        if not self._keys:
+            where = f"${settings.keys_env}" if self._file is None else str(self._file)
+            raise ApiKeysError(f"{NO_KEYS}: the list in {where} is empty")
 
     def current(self) -> tuple[ApiKey, ...]:
         """The keys that are valid now."""
@@ -135,15 +146,22 @@ class KeySource:
 
     def _look_again(self, file: Path) -> None:
         version = _version(file)
-        if version == self._seen:
-            return
-        self._seen = version
+        if version != self._seen:
+            self._seen = version
+            self._read_again(file)
+        if self.broken:
+            self._on_broken()
+
+    def _read_again(self, file: Path) -> None:
         try:
             self._keys = _read(file)
         except ApiKeysError as error:
+            self.broken = True
             log.error("API keys not reloaded; those from before stay", extra={"error": str(error)})  # noqa: TRY400
-        else:
-            log.info("API keys reloaded", extra={"keys": len(self._keys)})
+            return
+        self.broken = False
+        level = logging.INFO if self._keys else logging.WARNING
+        log.log(level, "API keys reloaded", extra={"keys": len(self._keys)})
 
 
 def _version(file: Path) -> tuple[int, ...] | None:

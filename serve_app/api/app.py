@@ -14,29 +14,48 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serve_app.api.api_keys import KeySource
+from serve_app.api.arrival import Passes
 from serve_app.api.auth import Guard, Needs, RouteRole, check_roles
-from serve_app.api.context import RequestContext, RequestContextMiddleware
+from serve_app.api.body import Uploads
+from serve_app.api.context import (
+    PRIORITY_HEADER,
+    REQUEST_ID_HEADER,
+    TIMEOUT_HEADER,
+    RequestContext,
+    RequestContextMiddleware,
+)
 from serve_app.api.documentation import DocumentationRoutes
 from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
-from serve_app.api.gate import Passes, RequestGate
+from serve_app.api.gate import RequestGate
+from serve_app.api.headers import HeadersMiddleware
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
+from serve_app.api.keyless import Keyless, Listening
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
+from serve_app.api.spool import Spools
 from serve_app.api.url_fetch import UrlFetcher
 from serve_app.errors import OcrServeError
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
 ROLES: tuple[RouteRole, ...] = ("anybody", "client", "operator")
+CORS_HEADERS = (
+    "authorization",
+    "content-type",
+    REQUEST_ID_HEADER,
+    TIMEOUT_HEADER,
+    PRIORITY_HEADER,
+)
 DESCRIPTION = (
     "OCR and document parsing. `/ocr` and `/layout-parsing` speak the protocol of "
     "`paddlex --serve`; `/v1/parse` takes a file and gives markdown."
@@ -52,6 +71,8 @@ def build_http_app(
     request_id_header: bool = True,
     fetch: Fetch | None = None,
     gate: RequestGate | None = None,
+    listening: Listening | None = None,
+    on_broken_keys: Callable[[], None] = lambda: None,
     on_end: Callable[[RequestContext], None] = lambda context: None,
 ) -> FastAPI:
     """The whole HTTP application.
@@ -64,6 +85,8 @@ def build_http_app(
         request_id_header: whether to add ``x-request-id`` to the answers. Behind Ray Serve's
             proxy it must be False: the proxy adds the same header itself.
         gate: bounds the requests under way, and stops; default: as ``settings.gateway`` says.
+        listening: where requests come in; default: nothing is known of it.
+        on_broken_keys: called now and then while the list of API keys cannot be read.
         on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
     """
@@ -74,18 +97,20 @@ def build_http_app(
         openapi_url=None,  # like every way in, these are our own routes with a role
         redirect_slashes=False,  # see ``door.py``
     )
-    tasks = tasks or RequestTasks()
+    tasks = tasks or RequestTasks(Spools(settings))
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
     fetch = fetch or (
         UrlFetcher(settings.url_fetch).fetch if settings.url_fetch.enabled else refuse_url
     )
-    guard = Guard(KeySource(settings.auth) if settings.auth.required else None)
+    keys = KeySource(settings.auth, on_broken=on_broken_keys) if settings.auth.required else None
+    keyless = Keyless(settings.gateway, listening or Listening())
+    guard = Guard(keys, keyless, settings)
     anybody, client, operators = (Depends(Needs(guard, role)) for role in ROLES)
-    place = Depends(Passes(gate))
+    place = Depends(Passes(gate, Uploads(settings)))
     routers = [
-        HealthRoutes(service, gate).router(anybody),
+        HealthRoutes(service, gate, guard, keys).router(anybody),
         DocumentationRoutes(app).router(anybody),
-        ModelRoutes(service).router(client),
+        ModelRoutes(service, guard).router(client),
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
@@ -105,6 +130,14 @@ def build_http_app(
         request_id_header=request_id_header,
         on_end=on_end,
     )
+    if settings.gateway.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.gateway.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=CORS_HEADERS,
+        )
+    app.add_middleware(HeadersMiddleware)
     return app
 
 

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from serve_app.api.arrival import arrival_of
 from serve_app.api.context import DEADLINE_MESSAGE, Deadline
-from serve_app.api.gate import gate_of
 from serve_app.errors import DeadlineExceeded, ServerStopping
 
 T = TypeVar("T")
@@ -27,16 +27,19 @@ async def while_connected(request: Request, deadline: Deadline, work: Coroutine[
         ServerStopping: it does not wait any longer.
         DeadlineExceeded: the deadline passed before ``work`` was done.
     """
-    return await _race(deadline, work, _disconnected(request), _given_up(request))
+    return await _race(deadline, work, _disconnected(request), given_up(request))
 
 
-async def before(deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work``, e.g. reading a body from a slow client.
+async def before(
+    deadline: Deadline, work: Coroutine[Any, Any, T], *endings: Coroutine[Any, Any, NoReturn]
+) -> T:
+    """Run ``work``, e.g. reading a body: that notices itself when the client leaves.
 
     Raises:
         DeadlineExceeded: the deadline passed first.
+        OcrServeError: what the first of ``endings`` raises.
     """
-    return await _race(deadline, work)
+    return await _race(deadline, work, *endings)
 
 
 async def _race(
@@ -66,9 +69,9 @@ async def _never() -> NoReturn:
     raise AssertionError("unreachable: nobody sets it")
 
 
-async def _given_up(request: Request) -> NoReturn:
+async def given_up(request: Request) -> NoReturn:
     """Raise when the server does not wait for the answer any more."""
-    await gate_of(request).given_up()
+    await arrival_of(request).visit.gate.given_up()
     raise ServerStopping("this server is stopping, and the request took too long to wait for")
 
 

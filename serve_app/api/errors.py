@@ -1,7 +1,8 @@
 """Every error as an HTTP answer: the one table, and the two envelopes it is written in.
 
 PaddleX's envelope on PaddleX's routes and on unknown paths, ours below ``/v1/`` and for the
-probes. The statuses and codes themselves are attributes of the classes in ``serve_app.errors``.
+probes. The statuses and codes themselves are attributes of the classes in ``serve_app.errors``, and
+what of their texts a client may read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from serve_app.api.context import RequestContext, context_of
-from serve_app.errors import InvalidFile, InvalidRequest, LimitExceeded, OcrServeError
+from serve_app.errors import (
+    BodyTooSlow,
+    InvalidFile,
+    InvalidRequest,
+    LimitExceeded,
+    OcrServeError,
+)
 
 log = logging.getLogger("ocr_serve.api")
 
@@ -106,7 +113,9 @@ def _from_ours(exc: OcrServeError) -> HttpError:
         headers["Retry-After"] = str(max(1, math.ceil(exc.retry_after_s)))
     if exc.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    message = str(exc) or exc.code.replace("_", " ")
+    if isinstance(exc, BodyTooSlow):
+        headers["Connection"] = "close"  # who drips is not to go on dripping
+    message = exc.client_message
     return HttpError(
         exc.status, exc.code, message, _paddlex_message(exc, message), _details(exc), headers
     )
@@ -183,6 +192,8 @@ def _log_error(
         "error_code": error.code,
         "error_type": type(cause).__name__,
     }
+    if isinstance(cause, OcrServeError) and cause.outside:
+        facts["detail"] = str(cause)  # what the client is not told
     if error.status == 500:
         facts["stack"] = "".join(traceback.format_tb(cause.__traceback__))
         log.error("request failed", extra=facts)

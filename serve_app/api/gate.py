@@ -1,6 +1,7 @@
 """How many requests a gateway has under way: a bound, and an end.
 
 Serve has bounds of its own, but what they refuse waits first, and is told so without a Retry-After.
+A request takes its place when its body is there; until then it is among the uploads (``body.py``).
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from starlette.requests import Request
-
-from serve_app.api.context import context_of, priority_of
 from serve_app.changes import until_set
 from serve_app.clock import now
 from serve_app.errors import QueueFull, ServerStopping
@@ -33,6 +31,7 @@ class RequestGate:
     def __init__(self, limit: int) -> None:
         self._limits: dict[Priority, int] = {"interactive": limit, "batch": (limit + 1) // 2}
         self._open = 0
+        self._arriving = 0
         self._drain = DrainRate()
         self._idle: asyncio.Event | None = None  # while somebody waits for it
         self._given_up = False
@@ -40,8 +39,8 @@ class RequestGate:
         self.stopping = False
 
     @contextlib.contextmanager
-    def request(self, priority: Priority) -> Iterator[None]:
-        """A request is under way, to the end of its answer.
+    def visit(self, priority: Priority) -> Iterator[Visit]:
+        """A request has come, and is there to the end of its answer.
 
         Raises:
             QueueFull: as many are under way as may be.
@@ -49,28 +48,49 @@ class RequestGate:
         """
         if self.stopping:
             raise ServerStopping("this server is stopping")
+        self._check_room(priority)
+        visit = Visit(self, priority)
+        self._arriving += 1
+        try:
+            yield visit
+        finally:
+            self._leave(visit)
+
+    def enter(self, visit: Visit) -> None:
+        """Its body is there. See ``Visit``."""
+        self._check_room(visit.priority)
+        self._arriving -= 1
+        self._open += 1
+        visit.entered = True
+
+    def _check_room(self, priority: Priority) -> None:
         if self._open >= self._limits[priority]:
             raise QueueFull(
                 f"{self._open} requests under way (gateway.max_ongoing_requests)",
                 float(retry_after_s(self._open, self._drain.per_second(now()))),
             )
-        self._open += 1
-        try:
-            yield
-        finally:
+
+    def _leave(self, visit: Visit) -> None:
+        if visit.entered:
             self._open -= 1
             self._drain.ended(now(), left=self._open)
-            if not self._open and self._idle is not None:
-                self._idle.set()
+        else:
+            self._arriving -= 1
+        if not self._here and self._idle is not None:
+            self._idle.set()
+
+    @property
+    def _here(self) -> int:
+        return self._open + self._arriving
 
     async def finish(self, timeout_s: float) -> int:
-        """Take no more requests and wait for those under way.
+        """Take no more requests and wait for those that have come.
 
         After ``timeout_s`` they are ended with ``ServerStopping``; the number of those.
         """
         self.stopping = True
         await self._until_idle(timeout_s)
-        ended, self._given_up = self._open, True
+        ended, self._given_up = self._here, True
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -90,25 +110,27 @@ class RequestGate:
 
     async def _until_idle(self, timeout_s: float) -> None:
         self._idle = asyncio.Event()
-        if not self._open:
+        if not self._here:
             return
         await until_set(self._idle, timeout_s)
 
 
-def gate_of(request: Request) -> RequestGate:
-    """The one that this request has passed."""
-    gate = request.scope["state"]["gate"]
-    assert isinstance(gate, RequestGate)
-    return gate
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One request's way through the gate.
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Passes:
-    """The dependency of routes that take documents; an operator's orders go around the gate."""
+    Attributes:
+        entered: whether it has a place; before, it only arrives.
+    """
 
     gate: RequestGate
+    priority: Priority
+    entered: bool = False
 
-    async def __call__(self, request: Request) -> None:
-        """Take a place until the request ends, or refuse."""
-        request.scope["state"]["gate"] = self.gate
-        context_of(request).resources.enter_context(self.gate.request(priority_of(request)))
+    def enter(self) -> None:
+        """Take a place, also when the gate has begun to stop meanwhile.
+
+        Raises:
+            QueueFull: as many are under way as may be.
+        """
+        self.gate.enter(self)

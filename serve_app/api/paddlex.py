@@ -14,7 +14,9 @@ from fastapi.params import Depends
 from pydantic import ValidationError
 
 from serve_app.api import examples, schemas
-from serve_app.api.connection import before, while_connected
+from serve_app.api.arrival import arrival_of
+from serve_app.api.body import Body
+from serve_app.api.connection import before, given_up, while_connected
 from serve_app.api.context import (
     Deadline,
     context_of,
@@ -23,14 +25,20 @@ from serve_app.api.context import (
     priority_of,
 )
 from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody
-from serve_app.api.intake import Fetch, decode_file, parse_json, read_body
+from serve_app.api.file_text import LONG_BYTES, FileText, take_apart
+from serve_app.api.intake import Fetch, check_json, decode_file, in_thread
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
 from serve_app.api.request_task import RequestTask, RequestTasks
-from serve_app.document import PredictOptions
+from serve_app.document import FileBytes, PredictOptions
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings, PipelineName
+
+# A short body, the text of its file and the file are there at the same time.
+SHORT_COPIES = 3
+# Told to the client; what is beyond them is one more.
+MAX_ERRORS = 9
 
 AnyRequest = schemas.OcrRequest | schemas.LayoutParsingRequest
 
@@ -56,7 +64,7 @@ class Endpoint:
 class Call:
     """A valid request, without its base64 text."""
 
-    data: bytes
+    data: FileBytes
     options: PredictOptions
 
 
@@ -102,20 +110,24 @@ class PaddlexRoutes:
 
     async def _handle(self, request: Request, endpoint: Endpoint) -> Response:
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
-        call = await before(deadline, self._read(request, endpoint))
+        arrival = arrival_of(request)
+        read = self._read(request, arrival.body, endpoint)
+        call = await before(deadline, read, given_up(request))
+        arrival.enter()
         with self._tasks.task(context_of(request), endpoint.model) as task:
             work = self._answer(endpoint, call, deadline, task)
             return await while_connected(request, deadline, work)
 
-    async def _read(self, request: Request, endpoint: Endpoint) -> Call:
-        body = await read_body(request, self._settings.limits.max_request_bytes)
-        value = await parse_json(body, request.headers.get("content-type", ""))
-        del body  # the text of `value` is as big again
+    async def _read(self, request: Request, body: Body, endpoint: Endpoint) -> Call:
+        value, text = await _json_of(body)
         context = context_of(request)
         if isinstance(value, dict):
             context.log_id = plain_token(value.get("logId")) or context.log_id
         form = validate(endpoint.schema, value)
-        data = await decode_file(form.file, self._fetch)
+        if text is None:
+            data = await decode_file(form.file, self._fetch, body.hold)
+        else:
+            data = await text.decoded(self._fetch, body.hold)
         context.facts["file_bytes"] = len(data)
         options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
         return Call(data, dataclasses.replace(options, priority=priority_of(request)))
@@ -127,6 +139,15 @@ class PaddlexRoutes:
         work = Work(call.data, info, range(len(info.pages)), endpoint.model, call.options)
         writer = endpoint.writer(task.context.log_id)
         return await answer(self._service, work, deadline, writer, task)
+
+
+async def _json_of(body: Body) -> tuple[object, FileText | None]:
+    """The value of the body; the text of a long ``file`` is apart."""
+    raw = await body.read()
+    check_json(raw, body.request.headers.get("content-type", ""))
+    if len(raw) <= LONG_BYTES:
+        body.hold(SHORT_COPIES * len(raw))
+    return await in_thread(len(raw), lambda: take_apart(raw))
 
 
 def validate(schema: type[AnyRequest], value: object) -> AnyRequest:
@@ -141,7 +162,16 @@ def validate(schema: type[AnyRequest], value: object) -> AnyRequest:
         return schema.model_validate(value)
     except ValidationError as exc:
         errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidBody([_listed(error) for error in errors]) from None
+        raise InvalidBody(_few([_listed(error) for error in errors])) from None
+
+
+def _few(errors: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Ten at most: the first ones, and how many more there are."""
+    more = len(errors) - MAX_ERRORS
+    if more <= 1:
+        return errors
+    rest = {"type": "too_many_errors", "loc": "body", "msg": f"and {more} more errors"}
+    return [*errors[:MAX_ERRORS], rest]
 
 
 def _listed(error: Any) -> dict[str, str]:

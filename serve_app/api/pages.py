@@ -14,7 +14,7 @@ from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
-from serve_app.document import DocumentInfo, FailedPage, PageResult, PredictOptions
+from serve_app.document import DocumentInfo, FailedPage, FileBytes, PageResult, PredictOptions
 from serve_app.errors import PageFailed
 from serve_app.ports import DocumentService
 
@@ -34,7 +34,7 @@ class Work:
         options: of the prediction.
     """
 
-    data: bytes
+    data: FileBytes
     info: DocumentInfo
     pages: Sequence[int]
     model: str
@@ -102,7 +102,7 @@ async def answer(
     """
     context = task.context
     context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
-    spool = Spool()
+    spool = task.spools.spool()
     context.resources.callback(task.ledger.open(task.ids.task, "spool"))
     context.resources.callback(spool.close)
     await spool.append(lambda: writer.head(work))

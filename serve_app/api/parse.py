@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 
 from serve_app.api import examples
-from serve_app.api.connection import before, while_connected
+from serve_app.api.arrival import arrival_of
+from serve_app.api.connection import before, given_up, while_connected
 from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.intake import Fetch
 from serve_app.api.pages import Work, Writer, answer
@@ -14,6 +15,7 @@ from serve_app.api.parse_params import ParseParams, once, openapi_parameters, re
 from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
 from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.api.upload import read_upload
+from serve_app.document import FileBytes
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -42,8 +44,10 @@ class ParseRoutes:
     async def parse(self, request: Request) -> Response:
         """Read the file, then answer with all its pages or with an error, never with some."""
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
-        limit_bytes = self._settings.limits.max_request_bytes
-        upload = await before(deadline, read_upload(request, limit_bytes, self._fetch))
+        arrival = arrival_of(request)
+        read = read_upload(arrival.body, self._fetch)
+        upload = await before(deadline, read, given_up(request))
+        arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)
         query = once(request.query_params.multi_items())
         params = read_params({**upload.fields, **query}, self._settings)
@@ -54,7 +58,7 @@ class ParseRoutes:
             return await while_connected(request, deadline, work)
 
     async def _answer(
-        self, data: bytes, params: ParseParams, deadline: Deadline, task: RequestTask
+        self, data: FileBytes, params: ParseParams, deadline: Deadline, task: RequestTask
     ) -> Response:
         info = await self._service.inspect(data)
         pages = parse_page_ranges(params.pages, len(info.pages))

@@ -25,7 +25,7 @@ def _utf8(text: str) -> bytes:
 
 def _why(page: FailedPage) -> str:
     """On one line."""
-    return " ".join(f"{page.error.code}: {page.error}".split())
+    return " ".join(f"{page.error.code}: {page.error.client_message}".split())
 
 
 class MarkdownWriter:
@@ -114,7 +114,7 @@ class JsonWriter:
 
     def failed(self, page: FailedPage) -> Iterator[bytes]:
         """The page's number and its error; none of the other members."""
-        error = {"code": page.error.code, "message": str(page.error)}
+        error = {"code": page.error.code, "message": page.error.client_message}
         yield self._separator + dump({"page": page.index + 1, "error": error})
         self._separator = b","
 

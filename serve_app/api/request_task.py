@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from serve_app.api.context import RequestContext
 from serve_app.api.costs import Costs
+from serve_app.api.spool import Spools
 from serve_app.document import RequestIds
 from serve_app.facts import Outcome, TaskRecord
 from serve_app.outcome import CANCELLED, SUCCESS, outcome_of
@@ -25,12 +26,14 @@ class RequestTask:
 
     Attributes:
         ledger: of what it holds, by ``ids.task``.
+        spools: where its answer is written.
         costs: of its pages so far.
     """
 
     context: RequestContext
     ids: RequestIds
     ledger: TaskLedger
+    spools: Spools
     costs: Costs = field(default_factory=Costs)
 
 
@@ -38,6 +41,7 @@ class RequestTasks:
     """Begins and ends them.
 
     Args:
+        spools: of the process.
         ledger: of the process.
         record: takes the record of a task that has ended, and its seconds; must neither wait nor
             fail.
@@ -45,10 +49,12 @@ class RequestTasks:
 
     def __init__(
         self,
+        spools: Spools,
         ledger: TaskLedger | None = None,
         record: Callable[[TaskRecord, float], None] = lambda record, seconds: None,
     ) -> None:
-        self._ledger, self._record = ledger or TaskLedger(), record
+        self._spools, self._record = spools, record
+        self._ledger = ledger or TaskLedger()
 
     @contextmanager
     def task(self, context: RequestContext, model: str) -> Iterator[RequestTask]:
@@ -56,7 +62,7 @@ class RequestTasks:
 
         What the task holds has to be closed when the request ends: the ledger looks then.
         """
-        task = RequestTask(context, RequestIds(context.request_id), self._ledger)
+        task = RequestTask(context, RequestIds(context.request_id), self._ledger, self._spools)
         context.resources.enter_context(self._ledger.task(task.ids.task))
         ended: tuple[Outcome, str | None] = SUCCESS
         try:

@@ -9,7 +9,7 @@ of other pipelines. The answer models only feed the OpenAPI page; answers are wr
 
 # ruff: noqa: N815 (camel case is what goes over the wire)
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -21,6 +21,9 @@ FILE_HELP = (
 FILE_TYPE_HELP = "0: PDF, 1: image. Only a hint: the first bytes of the file decide."
 LOG_ID_HELP = "Returned as it is if it is a token of at most 128 letters, digits, `.`, `_`, `-`."
 VISUALIZE_HELP = "Also return drawn result pictures; absent: `paddlex.visualize` of the config."
+# No client sends as many names; each that is wrong would be an error of its own.
+Names = Annotated[list[str], Field(max_length=100)]
+
 OPTION_HELP = "Absent or null: the default of the configured model."
 
 
@@ -51,7 +54,7 @@ class OcrRequest(FileRequest):
 class OutputFormatsRequest(FileRequest):
     """``outputFormats`` stands before the options, hence a class of its own."""
 
-    outputFormats: list[str] | None = Field(
+    outputFormats: Names | None = Field(
         default=None, description='Extra formats of each page, e.g. ["docx"].'
     )
 
@@ -101,7 +104,7 @@ class LayoutParsingRequest(OutputFormatsRequest):
     useOcrResultsWithTableCells: bool = True
     useE2eWiredTableRecModel: bool = False
     useE2eWirelessTableRecModel: bool = True
-    markdownIgnoreLabels: list[str] | None = None
+    markdownIgnoreLabels: Names | None = None
     prettifyMarkdown: bool = True
     showFormulaNumber: bool = False
     returnMarkdownImages: bool = True

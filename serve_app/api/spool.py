@@ -7,22 +7,47 @@ there, so that a failure on page 30 is still an honest error.
 from __future__ import annotations
 
 import asyncio
+import errno
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from serve_app.errors import AnswerTooLarge, SpoolFull
+from serve_app.policy.byte_budget import ByteBudget, Share
+from serve_app.settings import AppSettings
+
 SPOOL_MEMORY_BYTES = 1024 * 1024
 SEND_CHUNK_BYTES = 256 * 1024
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Spools:
+    """Those of a gateway: what one answer may have, and all of them together.
+
+    Args:
+        settings: limits.
+    """
+
+    def __init__(self, settings: AppSettings) -> None:
+        self.budget = ByteBudget(settings.gateway.max_spool_bytes_total)
+        self.max_answer_bytes = settings.limits.max_answer_bytes
+        self.lock = threading.Lock()  # spools are written in threads
+
+    def spool(self, memory_bytes: int = SPOOL_MEMORY_BYTES) -> Spool:
+        """An empty one; it has to be closed."""
+        return Spool(self, self.budget.share(), memory_bytes)
 
 
 class Spool:
     """Bytes in memory up to 1 MiB, beyond in a file that has no name and goes with its handle."""
 
-    def __init__(self, memory_bytes: int = SPOOL_MEMORY_BYTES) -> None:
+    def __init__(self, spools: Spools, share: Share, memory_bytes: int) -> None:
         # Not a `with` block: it lives as long as the request that owns it.
         self._file = tempfile.SpooledTemporaryFile(max_size=memory_bytes)  # noqa: SIM115
+        self._spools, self._share = spools, share
         self.size_bytes = 0
 
     @property
@@ -31,13 +56,36 @@ class Spool:
         return self._file.closed
 
     async def append(self, build: Callable[[], Iterable[bytes]]) -> None:
-        """Write the pieces that ``build`` makes; both in a thread (JSON, base64, the disk)."""
+        """Write the pieces that ``build`` makes; both in a thread (JSON, base64, the disk).
+
+        Raises:
+            AnswerTooLarge: above ``limits.max_answer_bytes``.
+            SpoolFull: above what all answers may have, or the disk is full.
+        """
         await asyncio.to_thread(self._write, build)
 
     def _write(self, build: Callable[[], Iterable[bytes]]) -> None:
         for piece in build():
-            self._file.write(piece)
+            self._hold(self.size_bytes + len(piece))
+            try:
+                self._file.write(piece)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                raise SpoolFull("the temporary disk has no room for the answer") from None
             self.size_bytes += len(piece)
+
+    def _hold(self, size_bytes: int) -> None:
+        most = self._spools.max_answer_bytes
+        if size_bytes > most:
+            what = "The size of the answer in bytes"
+            raise AnswerTooLarge(what, size_bytes, most, "limits.max_answer_bytes")
+        with self._spools.lock:
+            # Nothing once it is closed: the request was given up while a thread still wrote.
+            has_room = self.closed or self._share.grow_to(size_bytes)
+        if not has_room:
+            used = self._spools.budget.used_bytes
+            raise SpoolFull(f"{used} bytes of answers are held (gateway.max_spool_bytes_total)")
 
     async def rewind(self) -> None:
         """Go to the start, for reading."""
@@ -49,7 +97,9 @@ class Spool:
 
     def close(self) -> None:
         """Free the memory or the file; a second call does nothing."""
-        self._file.close()
+        with self._spools.lock:
+            self._file.close()
+            self._share.close()
 
 
 class SpoolResponse(Response):

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
 
-from serve_app.api.intake import Fetch, is_url, limited_stream, read_body
+from serve_app.api.body import Body
+from serve_app.api.intake import Fetch, is_url
+from serve_app.document import FileBytes
 from serve_app.errors import InvalidRequest
 
 FILE_PART = "file"
@@ -27,24 +28,24 @@ MAX_FIELD_BYTES = 16 * 1024
 class Upload:
     """What was uploaded: the bytes of the file, and the form's text fields by name."""
 
-    data: bytes
+    data: FileBytes
     fields: Mapping[str, str]
 
 
-async def read_upload(request: Request, limit_bytes: int, fetch: Fetch) -> Upload:
+async def read_upload(body: Body, fetch: Fetch) -> Upload:
     """Read the file out of a form, or take the body as the file whatever its type.
 
     Raises:
-        RequestTooLarge: more than ``limit_bytes`` in all.
+        RequestTooLarge, UploadsFull, BodyTooSlow: see ``body.py``.
         InvalidRequest: a broken form, or one without a ``file`` part.
         OcrServeError: what ``fetch`` raises, where ``file`` is a text field with a URL.
     """
-    content_type = request.headers.get("content-type", "")
+    content_type = body.request.headers.get("content-type", "")
     if content_type.split(";")[0].strip().lower() != "multipart/form-data":
-        return Upload(await read_body(request, limit_bytes), {})
-    form = await _parse_form(request, limit_bytes)
+        return Upload(await body.read(), {})
+    form = await _parse_form(body)
     try:
-        return Upload(await _file_of(form, fetch), _fields_of(form))
+        return Upload(await _file_of(form, fetch, body), _fields_of(form))
     finally:
         await form.close()
 
@@ -59,9 +60,9 @@ class _FormParser(MultiPartParser):
         self.ended = True
 
 
-async def _parse_form(request: Request, limit_bytes: int) -> FormData:
+async def _parse_form(body: Body) -> FormData:
     async def whole_stream() -> AsyncGenerator[bytes, None]:
-        async with aclosing(limited_stream(request, limit_bytes)) as chunks:
+        async with aclosing(body.chunks()) as chunks:
             async for chunk in chunks:
                 yield chunk
         if not parser.ended:
@@ -70,7 +71,7 @@ async def _parse_form(request: Request, limit_bytes: int) -> FormData:
 
     stream = whole_stream()
     parser = _FormParser(
-        request.headers,
+        body.request.headers,
         stream,
         max_files=1,
         max_fields=MAX_FIELDS,
@@ -86,14 +87,14 @@ async def _parse_form(request: Request, limit_bytes: int) -> FormData:
         await stream.aclose()
 
 
-async def _file_of(form: FormData, fetch: Fetch) -> bytes:
+async def _file_of(form: FormData, fetch: Fetch, body: Body) -> bytes:
     part = form.get(FILE_PART)
     if isinstance(part, UploadFile):
         return await part.read()
     if part is None:
         raise InvalidRequest("The form has no part named `file`")
     if is_url(part):
-        return await fetch(part.strip())
+        return await fetch(part.strip(), body.hold)
     raise InvalidRequest("The part `file` must be a file: in curl, -F file=@NAME")
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ray.serve._private.constants import RAY_SERVE_ENABLE_HA_PROXY
+from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.api.app import build_http_app
 from serve_app.api.context import RequestContext
 from serve_app.api.gate import RequestGate
+from serve_app.api.keyless import Listening
 from serve_app.api.request_task import RequestTasks
+from serve_app.api.spool import Spools
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
@@ -23,6 +28,8 @@ from serve_app.telemetry.logs import configure_logging
 from serve_app.temp_folders import sweep
 
 log = logging.getLogger("ocr_serve.gateway")
+
+ASK_TIMEOUT_S = 10.0
 
 
 class Gateway:
@@ -41,7 +48,7 @@ class Gateway:
         ledger = TaskLedger(metrics.ledger_gauge("gateway"))
         self._request_log = RequestLog(registry)
         self._gate = RequestGate(settings.gateway.max_ongoing_requests)
-        self._tasks = RequestTasks(ledger, self._task_ended)
+        self._tasks = RequestTasks(Spools(settings), ledger, self._task_ended)
         self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
 
@@ -55,6 +62,8 @@ class Gateway:
             tasks=self._tasks,
             request_id_header=False,
             gate=self._gate,
+            listening=_listening(),
+            on_broken_keys=metrics.broken_keys.inc,
             on_end=_request_ended,
         )
 
@@ -74,6 +83,24 @@ class Gateway:
         metrics.requests.inc(tags={**labels, "pool": record.pool})
         metrics.request_seconds.observe(seconds, tags=labels)
         self._request_log.add(record)
+
+
+def _listening() -> Listening:
+    """Where Serve listens; if that cannot be found out, nobody is taken to be on this machine."""
+    with ThreadPoolExecutor(1) as elsewhere:  # asking Serve blocks, which a loop of Ray's may not
+        try:
+            host = elsewhere.submit(_serve_host).result(ASK_TIMEOUT_S)
+        except Exception as error:
+            log.warning("listen address not known", extra={"error": type(error).__name__})
+            return Listening(None, sees_peers=False)
+    # HAProxy passes requests on from its own address, and names nobody else.
+    return Listening(host, sees_peers=not RAY_SERVE_ENABLE_HA_PROXY)
+
+
+def _serve_host() -> str | None:
+    """Of ``http_options``. There is no public way to ask for it; a test asks for both answers."""
+    host: str | None = _get_global_client().http_config.host
+    return host
 
 
 def _request_ended(context: RequestContext) -> None:

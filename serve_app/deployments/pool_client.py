@@ -31,6 +31,7 @@ from serve_app.deployments.pool_starter import PoolStarter
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
+    FileBytes,
     PageResult,
     PredictOptions,
     RequestIds,
@@ -98,14 +99,14 @@ class PoolClient:
             settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
         )
 
-    async def inspect(self, data: bytes) -> DocumentInfo:
+    async def inspect(self, data: FileBytes) -> DocumentInfo:
         """See ``ports.DocumentService``."""
         with stage("inspect"):
             return await self._reader.inspect(data)
 
     async def predict_pages(
         self,
-        data: bytes,
+        data: FileBytes,
         info: DocumentInfo,
         pages: Sequence[int],
         model: str,
@@ -188,8 +189,8 @@ class PoolClient:
     ) -> PageResult | FailedPage:
         key = PageKey(sha256, job.index, job.model)
         try:
-            if cause := self._quarantine.cause(key, clock.now()):
-                raise _quarantined(job, cause)
+            if self._quarantine.cause(key, clock.now()):
+                raise _quarantined(job)
             try:
                 return await self._predict_page(file, job, deadline)
             except EngineKilled:
@@ -197,8 +198,9 @@ class PoolClient:
             except ENDED_ENGINES as error:
                 self._quarantine.add(key, str(error), clock.now())
                 facts = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
-                log.warning("page quarantined", extra={**facts, "error": error.code})
-                raise _quarantined(job, str(error)) from None
+                facts["error"] = error.code
+                log.warning("page quarantined", extra={**facts, "cause": str(error)})
+                raise _quarantined(job) from None
         except PAGE_ERRORS as error:
             if job.options.on_page_error == "fail":
                 raise
@@ -278,7 +280,7 @@ class PoolClient:
 
 
 @contextlib.asynccontextmanager
-async def _stored(data: bytes) -> AsyncIterator[ray.ObjectRef[Any]]:
+async def _stored(data: FileBytes) -> AsyncIterator[ray.ObjectRef[Any]]:
     """The file in the object store: put once, every page's worker maps the same copy.
 
     The store lets go of it with the last reference: the block's, and those of calls in flight.
@@ -303,8 +305,8 @@ def _job(
     )
 
 
-def _quarantined(job: PageJob, cause: str) -> PageQuarantined:
-    return PageQuarantined(f"page {job.index + 1} has ended two engines ({cause})")
+def _quarantined(job: PageJob) -> PageQuarantined:
+    return PageQuarantined(f"page {job.index + 1} has ended two engines")
 
 
 async def _result(response: Any) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -196,3 +197,92 @@ async def test_other_scopes_pass() -> None:
 
     await PathMiddleware(app)({"type": "lifespan"}, unused, unused)
     assert seen == ["lifespan"]
+
+
+def from_address(settings: AppSettings, address: str) -> httpx.ASGITransport:
+    app = build_http_app(FakeDocumentService(settings=settings), settings)
+    return httpx.ASGITransport(app, client=(address, 50_000))
+
+
+async def test_an_address_that_keeps_failing_is_told_when_to_come_back(with_keys: Keys) -> None:
+    settings = with_keys()
+    settings = settings.model_copy(
+        update={"auth": settings.auth.model_copy(update={"failures_per_minute": 3.0})}
+    )
+    guessing = from_address(settings, "10.0.0.1")
+    async with httpx.AsyncClient(transport=guessing, base_url="http://test") as client:
+        wrong = [await parse(client, bearer("ocrs_wrong")) for _ in range(3)]
+        bare = await parse(client)
+        refused = await parse(client, bearer("ocrs_wrong"))
+        valid = await parse(client, bearer(CLIENT))
+        guessing.client = ("10.0.0.2", 50_000)
+        elsewhere = await parse(client, bearer("ocrs_wrong"))
+        valid_elsewhere = await parse(client, bearer(CLIENT))
+    assert [answer.status_code for answer in wrong] == [401, 401, 401]
+    assert (bare.status_code, refused.status_code) == (429, 429)
+    assert 19 <= int(refused.headers["retry-after"]) <= 20
+    error = refused.json()["error"]
+    assert (error["code"], error["config_key"]) == (
+        "too_many_requests",
+        "auth.failures_per_minute",
+    )
+    assert elsewhere.status_code == 401
+    assert (valid.status_code, valid_elsewhere.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(("auth", "most"), [({}, 3), ({"max_concurrent_requests": 2}, 2)])
+async def test_one_key_leaves_places_to_others(
+    monkeypatch: pytest.MonkeyPatch, auth: dict[str, int], most: int
+) -> None:
+    entries = [key.model_dump(mode="json") for key in (CLIENT_ENTRY, OPERATOR_ENTRY)]
+    monkeypatch.setenv("OCR_SERVE_API_KEYS", json.dumps(entries))
+    settings = fake_settings(auth={"required": True, **auth}, gateway={"max_ongoing_requests": 4})
+    service = FakeDocumentService(settings=settings, blocked=asyncio.Event())
+    async with http_client(service, settings) as client:
+        greedy = [asyncio.create_task(parse(client, bearer(CLIENT))) for _ in range(8)]
+        for _ in range(1000):
+            if len(service.calls) == most and sum(one.done() for one in greedy) == 8 - most:
+                break
+            await asyncio.sleep(0)
+        other = asyncio.create_task(parse(client, bearer(OPERATOR)))
+        for _ in range(1000):
+            if len(service.calls) == most + 1:
+                break
+            await asyncio.sleep(0)
+        assert service.blocked is not None
+        service.blocked.set()
+        statuses = sorted([(await one).status_code for one in greedy])
+        assert (await other).status_code == 200
+    assert statuses == [200] * most + [429] * (8 - most)
+
+
+async def test_an_operator_hears_that_the_list_of_keys_is_broken(tmp_path: Path) -> None:
+    entries = [key.model_dump(mode="json") for key in (CLIENT_ENTRY, OPERATOR_ENTRY)]
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps(entries))
+    settings = fake_settings(auth={"required": True, "keys_file": file})
+    looks: list[None] = []
+    clock = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serve_app.clock.time.monotonic", lambda: clock[0])
+        app = build_http_app(
+            FakeDocumentService(settings=settings),
+            settings,
+            on_broken_keys=lambda: looks.append(None),
+        )
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            whole = await client.get("/readyz", headers=bearer(OPERATOR))
+            file.write_text("- {")
+            clock[0] = 5.0
+            told = await client.get("/readyz", headers=bearer(OPERATOR))
+            others = [await client.get("/readyz", headers=h) for h in (None, bearer(CLIENT))]
+            served = await parse(client, bearer(CLIENT))
+            file.write_text("[]")
+            clock[0] = 10.0
+            revoked = await parse(client, bearer(CLIENT))
+    assert "api_keys" not in whole.json()
+    assert "cannot be read" in told.json()["api_keys"]
+    assert all("api_keys" not in answer.json() for answer in others)
+    assert looks
+    assert (served.status_code, revoked.status_code) == (200, 401)

@@ -18,7 +18,7 @@ from serve_app.api.context import (
     plain_token,
 )
 from serve_app.api.errors import error_response
-from serve_app.api.spool import Spool
+from serve_app.api.spool import Spool, Spools
 from serve_app.errors import DeadlineExceeded, InvalidRequest, QueueFull
 from serve_app.testing import FakeDocumentService, fake_settings
 from tests import documents
@@ -211,7 +211,7 @@ async def test_an_error_after_the_first_byte_breaks_the_connection() -> None:
 
 
 async def test_spool_moves_to_a_file_and_keeps_its_bytes() -> None:
-    spool = Spool(memory_bytes=10)
+    spool = Spools(fake_settings()).spool(memory_bytes=10)
     await spool.append(lambda: [b"12345", b"67890"])
     await spool.append(lambda: [b"more"])
     await spool.rewind()

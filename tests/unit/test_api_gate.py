@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from serve_app.api import gate as gate_module
 from serve_app.api.app import build_http_app
 from serve_app.api.gate import RequestGate
 from serve_app.errors import QueueFull
+from serve_app.facts import Priority
 from serve_app.testing import FakeDocumentService, fake_settings
 from tests.documents import picture
 
@@ -20,6 +23,14 @@ PNG = picture("png")
 def client(service: FakeDocumentService, gate: RequestGate) -> httpx.AsyncClient:
     app = build_http_app(service, fake_settings(), gate=gate)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+@contextlib.contextmanager
+def under_way(gate: RequestGate, priority: Priority) -> Iterator[None]:
+    """A request whose body is there."""
+    with gate.visit(priority) as visit:
+        visit.enter()
+        yield
 
 
 async def test_without_requests_it_is_done_at_once_and_takes_no_more() -> None:
@@ -96,10 +107,10 @@ async def test_the_time_to_come_back_follows_the_rate(monkeypatch: pytest.Monkey
     clock = 100.0
     monkeypatch.setattr(gate_module, "now", lambda: clock)
     gate = RequestGate(2)
-    with gate.request("interactive"):
+    with under_way(gate, "interactive"):
         for _ in range(4):
-            with gate.request("interactive"):
+            with under_way(gate, "interactive"):
                 clock += 4.0
-        with pytest.raises(QueueFull) as error, gate.request("batch"):
+        with pytest.raises(QueueFull) as error, under_way(gate, "batch"):
             pass
     assert error.value.retry_after_s == 6  # one and one more, at 4 in 12 s

@@ -47,8 +47,6 @@ def test_a_list_may_be_json() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "x: the list: "),
-        ("[]", "x: the list: "),
         ("a: [", "x: not YAML, line 1"),
         ("- {name: a}", "x: 0.sha256: Field required"),
         (entry("a", "secret"), "x: 0.sha256: "),
@@ -123,3 +121,48 @@ def test_a_file_that_breaks_later_leaves_the_keys_valid_and_is_logged_once(
     file.write_text(entry("c", B))
     clock.now_s = 8
     assert [key.name for key in source.current()] == ["c"]
+
+
+@pytest.mark.parametrize("text", ["[]", "", "# nobody\n", "null"])
+def test_a_list_without_keys_has_none(text: str) -> None:
+    assert parse_keys(text, "x") == ()
+
+
+@pytest.mark.parametrize("text", ["[]", "# nobody\n"])
+def test_a_server_does_not_start_with_a_list_without_keys(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(text)
+    with pytest.raises(ApiKeysError, match=r"no API keys: the list in .*keys is empty"):
+        KeySource(AuthSettings(keys_file=file), {})
+    with pytest.raises(ApiKeysError, match=r"no API keys: the list in \$KEYS is empty"):
+        KeySource(AuthSettings(keys_env="KEYS"), {"KEYS": text})
+
+
+@pytest.mark.parametrize("text", ["[]", "", "# nobody\n"])
+def test_a_list_that_becomes_empty_revokes_the_last_key(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, clock = tmp_path / "keys", Clock()
+    file.write_text(entry("a", A))
+    source = KeySource(AuthSettings(keys_file=file), {}, clock)
+    file.write_text(text)
+    clock.now_s = 2
+    with caplog.at_level(logging.INFO, "ocr_serve.auth"):
+        assert source.current() == ()
+    assert not source.broken
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_each_look_at_a_broken_list_is_told(tmp_path: Path) -> None:
+    file, clock, looks = tmp_path / "keys", Clock(), []
+    file.write_text(entry("a", A))
+    source = KeySource(AuthSettings(keys_file=file), {}, clock, lambda: looks.append(clock.now_s))
+    file.write_text("- {")
+    for second in (2, 2.5, 4):
+        clock.now_s = second
+        source.current()
+    assert (looks, source.broken) == ([2, 4], True)
+    file.write_text(entry("c", B))
+    clock.now_s = 6
+    source.current()
+    assert (looks, source.broken) == ([2, 4], False)

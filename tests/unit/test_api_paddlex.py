@@ -250,7 +250,7 @@ async def test_log_ids_are_echoed_if_they_are_plain_tokens(log_id: str, echoed: 
     ("error", "status", "message", "retry_after"),
     [
         (QueueFull("The queue is full"), 503, "The queue is full", "1"),
-        (EngineUnavailable("cannot load"), 503, "cannot load", "5"),
+        (EngineUnavailable("no /weights/x"), 503, "The model cannot be loaded now", "5"),
         (EngineCrashed("signal 11"), 500, "Internal server error", None),
         (ValueError("secret"), 500, "Internal server error", None),
     ],

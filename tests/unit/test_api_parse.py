@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from serve_app.document import Markdown, PageInfo, PageResult
-from serve_app.errors import EngineCrashed
+from serve_app.errors import EngineCrashed, EngineHung
 from serve_app.testing import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import http_client
@@ -295,7 +295,8 @@ async def test_a_failure_on_the_last_page_is_an_honest_status() -> None:
     assert service.yielded == [0, 1, 2, 3]
 
 
-FAULT = EngineCrashed("signal 11")
+FAULT = EngineCrashed("pid 7: signal 11 in /lib")  # for the log
+WHY = "The engine ended while it read the page"
 
 
 async def test_partial_markdown_says_in_its_place_which_page_failed_and_why() -> None:
@@ -305,7 +306,7 @@ async def test_partial_markdown_says_in_its_place_which_page_failed_and_why() ->
     assert response.headers["x-ocr-failed-pages"] == "2"
     assert response.text == (
         "# Page 1\n\nHello 42\n\n"
-        "> **Page 2 failed**: engine_crashed: signal 11\n\n"
+        f"> **Page 2 failed**: engine_crashed: {WHY}\n\n"
         "# Page 3\n\nHello 42\n"
     )
 
@@ -315,9 +316,9 @@ async def test_partial_text_says_so_too() -> None:
     response = await parse(documents.text_pdf(3), service, on_page_error="partial", format="text")
     assert response.headers["x-ocr-failed-pages"] == "1,3"
     assert response.text == (
-        "[page 1 failed: engine_crashed: signal 11]\n\n"
+        f"[page 1 failed: engine_crashed: {WHY}]\n\n"
         "Page 2\nHello 42\n\n"
-        "[page 3 failed: engine_crashed: signal 11]\n"
+        f"[page 3 failed: engine_crashed: {WHY}]\n"
     )
 
 
@@ -329,7 +330,7 @@ async def test_partial_json_has_the_error_instead_of_a_result() -> None:
     pages = response.json()["pages"]
     assert [page["page"] for page in pages] == [1, 2]
     assert "error" not in pages[0]
-    assert pages[1] == {"page": 2, "error": {"code": "engine_crashed", "message": "signal 11"}}
+    assert pages[1] == {"page": 2, "error": {"code": "engine_crashed", "message": WHY}}
 
 
 async def test_partial_without_a_failure_is_the_same_answer() -> None:
@@ -339,9 +340,9 @@ async def test_partial_without_a_failure_is_the_same_answer() -> None:
 
 
 async def test_partial_with_no_page_left_is_the_first_error() -> None:
-    service = FakeDocumentService(errors={0: FAULT, 1: EngineCrashed("another")})
+    service = FakeDocumentService(errors={0: FAULT, 1: EngineHung("another")})
     response = await parse(documents.text_pdf(2), service, on_page_error="partial")
-    assert refused(response, "engine_crashed", 500) == "signal 11"
+    assert refused(response, "engine_crashed", 500) == WHY
 
 
 async def test_partial_does_not_cover_what_concerns_the_whole_request() -> None:

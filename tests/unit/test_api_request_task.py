@@ -12,7 +12,7 @@ import pytest
 
 from serve_app.api.app import build_http_app
 from serve_app.api.request_task import RequestTasks
-from serve_app.api.spool import Spool
+from serve_app.api.spool import Spool, Spools
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import EngineCrashed, QueueFull
 from serve_app.facts import TaskKind, TaskRecord
@@ -56,7 +56,10 @@ class Edge:
     def __init__(self, service: FakeDocumentService, **settings: Any) -> None:
         self.records: list[TaskRecord] = []
         self.ledger = TaskLedger()
-        tasks = RequestTasks(self.ledger, lambda record, seconds: self.records.append(record))
+        spools = Spools(fake_settings())
+        tasks = RequestTasks(
+            spools, self.ledger, lambda record, seconds: self.records.append(record)
+        )
         self.app = build_http_app(service, fake_settings(**settings), tasks=tasks)
 
     async def post(self, path: str = "/v1/parse", **request: Any) -> httpx.Response:

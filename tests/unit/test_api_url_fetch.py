@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,11 +13,12 @@ import httpx
 import pytest
 
 from serve_app.api.app import build_http_app
-from serve_app.api.url_fetch import UrlFetcher
+from serve_app.api.url_fetch import RESOLVER_THREADS, UrlFetcher
 from serve_app.errors import (
     LimitExceeded,
     RequestTooLarge,
     UnsupportedFile,
+    UploadsFull,
     UrlFetchFailed,
     UrlRefused,
 )
@@ -272,3 +275,41 @@ async def test_a_fetcher_is_made_only_where_the_configuration_says_so() -> None:
             answers.append(await client.post("/v1/parse", files=files))
     codes = [answer.json()["error"]["code"] for answer in answers]
     assert codes == ["url_fetch_disabled", "url_refused"]
+
+
+async def test_names_that_do_not_answer_stop_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up cannot be ended: it holds a thread, which must be none of the event loop's."""
+    never = threading.Event()
+    threads: list[str] = []
+
+    def hang(host: str, *args: object, **kwargs: object) -> list[object]:
+        threads.append(threading.current_thread().name)
+        never.wait(20)
+        raise OSError(host)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    settings = UrlFetchSettings(enabled=True, timeout_s=0.05)
+    fetcher = UrlFetcher(settings, transport=lambda: httpx.MockTransport(lambda _: png()))
+    try:
+        fetches = [fetcher.fetch(f"http://{n}.example/") for n in range(64)]
+        results = await asyncio.gather(*fetches, return_exceptions=True)
+        assert all(isinstance(result, UrlFetchFailed) for result in results)
+        assert len(threads) <= RESOLVER_THREADS
+        assert all(name.startswith("resolver") for name in threads)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 5) == "free"
+    finally:
+        never.set()
+
+
+async def test_a_fetched_file_is_held_as_it_comes() -> None:
+    url = "https://files.example.com/a.png"
+    internet = Internet({"files.example.com": [PUBLIC]}, {url: png})
+    held: list[int] = []
+    assert await internet.fetcher().fetch(url, held.append) == PNG
+    assert held[-1] == len(PNG)
+
+    def no_room(size_bytes: int) -> None:
+        raise UploadsFull("full")
+
+    with pytest.raises(UploadsFull):
+        await internet.fetcher().fetch(url, no_room)

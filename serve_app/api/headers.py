@@ -1,0 +1,53 @@
+"""Headers of every answer that tell browsers not to make more of it than it is.
+
+An answer holds what a stranger's document said. Read by a program that is data; shown by a browser
+under our address it must not become a page that runs scripts as us.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# The page of /docs loads its script and style from a CDN (FastAPI's own page).
+DOCUMENTATION = "/docs"
+PAGE_POLICY = "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+# What a browser might show rather than store.
+FILES = {"text/markdown": 'attachment; filename="document.md"'}
+
+
+class HeadersMiddleware:
+    """Adds them where an answer has none of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (other ASGI scopes pass through)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _add(headers: MutableHeaders, path: str) -> None:
+    if path.endswith(DOCUMENTATION) and headers.get("content-type", "").startswith("text/html"):
+        headers.setdefault("content-security-policy", PAGE_POLICY)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    kind = headers.get("content-type", "").partition(";")[0]
+    if kind in FILES:
+        headers.setdefault("content-disposition", FILES[kind])
