@@ -13,7 +13,8 @@
     │   ├── PageQuarantined          422 page_quarantined      it has ended two engines lately
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
-    │       └── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    │       ├── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    │       └── FileTooDemanding     422 file_too_demanding    memory or time to parse it
     ├── Unauthorized                 401 unauthorized          no API key, or an unknown one
     ├── Forbidden                    403 forbidden             the key's role is not enough
     ├── TooManyRequests              429 too_many_requests     above a limit of the key's own
@@ -145,6 +146,12 @@ class ImageTooLarge(LimitExceeded):
     """A picture's pixels, side or aspect ratio break a limit; found before decoding."""
 
     code = "image_too_large"
+
+
+class FileTooDemanding(LimitExceeded):
+    """Reading the file, or rendering a page of it, took more memory or time than one may."""
+
+    code = "file_too_demanding"
 
 
 class Unauthorized(OcrServeError):
