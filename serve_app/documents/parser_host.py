@@ -7,7 +7,7 @@ What a file does to its process (memory it takes, a crash, an exploit) ends with
 never sees another file.
 
 Messages to the host: ``load {spec}``, ``fork`` with a socket, ``exit``. On that socket the fork
-says ``{pid}`` with a pidfd of its own, gets ``{job, limits}`` with the file, locks itself in
+says ``{pid}`` with a pidfd of its own, gets ``{job}`` with the file, locks itself in
 (``sandbox/parser.py``) and answers ``{ok: true, used_bytes}`` with the payload or ``{ok: false,
 kind, …}``; then the host says ``{ended, grown_bytes}`` there.
 """
@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from serve_app.engines import channel
@@ -38,7 +39,9 @@ class ParserHost:
     def __init__(self, sock: socket.socket, factory: Factory) -> None:
         self._sock, self._factory = sock, factory
         self._handler: Handler | None = None
-        self._sandbox = ParserSandbox()
+        self._sandbox: ParserSandbox | None = None
+        #: Resident memory of this process, which its forks start with.
+        self._resident_bytes = 0
         #: The sockets of the processes that run, by pid.
         self._running: dict[int, socket.socket] = {}
         # A byte for each child that ended.
@@ -75,30 +78,17 @@ class ParserHost:
     def _load(self, spec: dict[str, Any]) -> None:
         try:
             self._handler = self._factory(spec)
+            self._sandbox = ParserSandbox(ParserLimits(**spec["parser_limits"]))
+            _assert_one_thread()
         except Exception as error:
             channel.send(self._sock, {"id": 0, "ok": False, **describe(error)})
             return
         # The forks' collections leave what was loaded alone, and so its pages stay shared.
         gc.collect()
         gc.freeze()
-        told = json.dumps({"missing": self._missing()}).encode()
+        self._resident_bytes = _resident_bytes()
+        told = json.dumps({"missing": _missing(self._sandbox)}).encode()
         channel.send(self._sock, {"id": 0, "ok": True}, [told])
-
-    def _missing(self) -> list[str]:
-        """What the sandbox of a fork lacks: tried in one, for entering cannot be undone."""
-        ours, theirs = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                self._sandbox.enter(ParserLimits(2**28, 10, 2**20))
-                os.write(theirs, json.dumps(self._sandbox.missing).encode())
-            finally:
-                os._exit(0)
-        os.close(theirs)
-        with open(ours, "rb") as told:
-            answer = told.read()
-        os.waitpid(pid, 0)
-        return list(json.loads(answer)) if answer else ["the sandbox could not be entered"]
 
     def _fork(self, sock: socket.socket) -> None:
         host_pid = os.getpid()
@@ -123,6 +113,7 @@ class ParserHost:
             for fd in (self._ended, self._on_end):
                 os.close(fd)
             assert self._handler is not None, "fork before load"
+            assert self._sandbox is not None
             parse_one(sock, self._handler, self._sandbox)
             code = 0
         finally:
@@ -133,9 +124,8 @@ class ParserHost:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
-            # Of its resident memory, most is shared with this process.
-            grown = usage.ru_maxrss - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            ended = {"ended": os.waitstatus_to_exitcode(status), "grown_bytes": grown * 1024}
+            grown_bytes = usage.ru_maxrss * 1024 - self._resident_bytes
+            ended = {"ended": os.waitstatus_to_exitcode(status), "grown_bytes": grown_bytes}
             with self._running.pop(pid) as sock:
                 try:
                     channel.send(sock, ended)
@@ -152,8 +142,7 @@ def parse_one(sock: socket.socket, handler: Handler, sandbox: ParserSandbox) -> 
         header, file = channel.receive_view(sock)
     except channel.ChannelClosed:
         return
-    limits = ParserLimits(**header["limits"])
-    use = sandbox.enter(limits)
+    use = sandbox.enter()
     parts: Sequence[channel.Buffer] = ()
     try:
         parts = handler.handle(header["job"], file)
@@ -161,10 +150,40 @@ def parse_one(sock: socket.socket, handler: Handler, sandbox: ParserSandbox) -> 
     except Exception as error:
         answer = {"ok": False, **describe(error)}
     used = use.used_bytes()
-    if used > limits.memory_bytes or answer.get("kind") == "memory":
+    if used > sandbox.limits.memory_bytes or answer.get("kind") == "memory":
         # Whatever came out: a decoder that was refused memory leaves pictures out.
         answer, parts = {"ok": False, "kind": "memory"}, ()
     channel.send(sock, {**answer, "used_bytes": used}, parts)
+
+
+def _missing(sandbox: ParserSandbox) -> list[str]:
+    """What the sandbox of a fork lacks: tried in one, for entering cannot be undone."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sandbox.enter()
+            os.write(theirs, json.dumps(sandbox.missing).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as told:
+        answer = told.read()
+    os.waitpid(pid, 0)
+    return list(json.loads(answer)) if answer else ["a parser ended while it was locked in"]
+
+
+def _resident_bytes() -> int:
+    """Not the kernel's mark of the most (ru_maxrss): that starts as the parent's, before exec."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def _assert_one_thread() -> None:
+    """A fork has only the thread that forked, and whatever locks the others held."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise RuntimeError(f"{threads} threads in a process that forks")
 
 
 def main(argv: list[str]) -> None:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -77,6 +77,7 @@ class Parsers:
     Args:
         name: of the host, for the log.
         spec: for the factory.
+        limits: of each job.
         idle_timeout_s: the host is ended after this long without a job.
         factory: import path; tests give their own.
     """
@@ -85,17 +86,20 @@ class Parsers:
         self,
         name: str,
         spec: Mapping[str, Any],
+        limits: ParserLimits,
         *,
         idle_timeout_s: float,
         factory: str = parser.FACTORY,
     ) -> None:
-        self._name, self._spec, self._factory = name, spec, factory
+        self._name, self._factory = name, factory
+        self._spec = {**spec, "parser_limits": asdict(limits)}
+        self._limits = limits
         self._idle_timeout_s = idle_timeout_s
         self._starting = asyncio.Lock()
         self._host: ChildProcess | None = None
         self._jobs = 0
         self._expiry: asyncio.TimerHandle | None = None
-        self._stops: set[asyncio.Task[int]] = set()
+        self._endings: set[asyncio.Task[object]] = set()
 
     @property
     def host_pid(self) -> int | None:
@@ -103,7 +107,7 @@ class Parsers:
         return self._host.pid if self._host is not None and self._host.alive else None
 
     async def run(
-        self, job: Mapping[str, Any], data: Buffer, limits: ParserLimits, *, timeout_s: float
+        self, job: Mapping[str, Any], data: Buffer, *, timeout_s: float
     ) -> tuple[SealedFile, int]:
         """Do one job on a file: the payload of the answer, and the bytes of memory that it took.
 
@@ -114,7 +118,7 @@ class Parsers:
         with self._in_use():
             for _ in range(ATTEMPTS):
                 try:
-                    return await self._attempt(job, data, limits, timeout_s)
+                    return await self._attempt(job, data, timeout_s)
                 except _Lost as why:
                     log.warning("parser lost", extra={"host": self._name, "error": str(why)})
         raise ParserUnavailable("ended from outside, twice")
@@ -127,20 +131,25 @@ class Parsers:
     async def close(self) -> None:
         """End the host and with it all its processes."""
         self._expire()
-        await asyncio.gather(*self._stops, return_exceptions=True)
+        await asyncio.gather(*self._endings, return_exceptions=True)
 
     async def _attempt(
-        self, job: Mapping[str, Any], data: Buffer, limits: ParserLimits, timeout_s: float
+        self, job: Mapping[str, Any], data: Buffer, timeout_s: float
     ) -> tuple[SealedFile, int]:
         host = await self._started()
         ours, theirs = channel.socket_pair()
-        with ours:
-            ours.setblocking(False)
+        fork = _Fork(ours, job, self._limits)
+        try:
             try:
                 await host.hand_over({"op": "fork"}, theirs)
             except ChildFailure as error:
                 raise _Lost(str(error.args[0])) from None
-            return await _Fork(ours, job, limits).run(data, timeout_s)
+            answer = await fork.run(data, timeout_s)
+        except BaseException:
+            await fork.end()  # its memory is back before another one is let in
+            raise
+        self._run(fork.end())  # which it does by itself: nobody need wait
+        return answer
 
     async def _started(self) -> ChildProcess:
         async with self._starting:
@@ -177,15 +186,19 @@ class Parsers:
             self._expiry = None
         host, self._host = self._host, None
         if host is not None:
-            stop = asyncio.get_running_loop().create_task(host.stop(grace_s=STOP_GRACE_S))
-            self._stops.add(stop)
-            stop.add_done_callback(self._stops.discard)
+            self._run(host.stop(grace_s=STOP_GRACE_S))
+
+    def _run(self, ending: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.get_running_loop().create_task(ending)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
 
 class _Fork:
     """One process, from the parent's side, through its socket."""
 
     def __init__(self, sock: socket.socket, job: Mapping[str, Any], limits: ParserLimits) -> None:
+        sock.setblocking(False)
         self._sock, self._job, self._limits = sock, job, limits
         self._pidfd: int | None = None
         self._pid = self._file_bytes = 0
@@ -194,9 +207,8 @@ class _Fork:
         try:
             hello, self._pidfd = await self._receive(FORK_TIMEOUT_S)
             self._pid, self._file_bytes = hello["pid"], len(data)
-            message = {"job": self._job, "limits": asdict(self._limits)}
             # Into a thread: filling the memory file with a large document takes milliseconds.
-            await asyncio.to_thread(channel.send, self._sock, message, [data])
+            await asyncio.to_thread(channel.send, self._sock, {"job": self._job}, [data])
             return await self._answer(timeout_s)
         except channel.ChannelClosed:
             raise _Lost("its channel ended") from None
@@ -204,8 +216,6 @@ class _Fork:
             raise self._crashed(f"garbage: {error}") from None
         except asyncio.TimeoutError:
             raise OutOfTime(timeout_s) from None
-        finally:
-            await self._end()
 
     async def _answer(self, timeout_s: float) -> tuple[SealedFile, int]:
         deadline = asyncio.get_running_loop().time() + timeout_s
@@ -257,8 +267,9 @@ class _Fork:
             loop.remove_reader(fd)
         return channel.receive_descriptor(self._sock)
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         """See to it that the process is gone, and its memory back, whatever it is doing."""
+        self._sock.close()
         if self._pidfd is None:  # it never came; should it come yet, its channel is closed
             return
         with contextlib.suppress(ProcessLookupError):

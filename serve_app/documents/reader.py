@@ -42,16 +42,17 @@ class DocumentReader:
             "limits": limits.model_dump(mode="json"),
             "documents": documents.model_dump(mode="json"),
         }
-        self._parsers = Parsers(
-            "document reader",
-            spec,
-            idle_timeout_s=documents.parsers_idle_timeout_s,
-            factory=factory,
-        )
         self._settings = limits
         self._timeout_s = gateway.inspect_timeout_s
         self._limits = ParserLimits(
             documents.reader_memory_bytes, math.ceil(self._timeout_s) + 1, MAX_ANSWER_BYTES
+        )
+        self._parsers = Parsers(
+            "document reader",
+            spec,
+            self._limits,
+            idle_timeout_s=documents.parsers_idle_timeout_s,
+            factory=factory,
         )
         self._places = asyncio.Semaphore(gateway.readers)
 
@@ -79,9 +80,7 @@ class DocumentReader:
 
     async def _read(self, data: Buffer) -> DocumentInfo:
         try:
-            payload, _ = await self._parsers.run(
-                {"op": "inspect"}, data, self._limits, timeout_s=self._timeout_s
-            )
+            payload, _ = await self._parsers.run({"op": "inspect"}, data, timeout_s=self._timeout_s)
         except OutOfMemory as error:
             raise FileTooDemanding(
                 "memory to read the file's headers, in bytes (at least),",

@@ -45,17 +45,18 @@ class PageRenderer:
             "documents": documents.model_dump(mode="json"),
             "niceness": NICENESS,
         }
-        self._parsers = Parsers(
-            "page renderer",
-            spec,
-            idle_timeout_s=documents.parsers_idle_timeout_s,
-            factory=factory,
-        )
         self._timeout_s = documents.render_timeout_s
         self._limits = ParserLimits(
             documents.render_memory_bytes,
             math.ceil(self._timeout_s) + 1,
             limits.max_page_pixels * _BYTES_PER_PIXEL + MAX_HEAD_BYTES,
+        )
+        self._parsers = Parsers(
+            "page renderer",
+            spec,
+            self._limits,
+            idle_timeout_s=documents.parsers_idle_timeout_s,
+            factory=factory,
         )
 
     async def prepare(self) -> None:
@@ -85,7 +86,7 @@ class PageRenderer:
         timeout_s = min(self._timeout_s, max(deadline_s, 0.001))
         page = f"page {index + 1}"
         try:
-            return await self._parsers.run(job, data, self._limits, timeout_s=timeout_s)
+            return await self._parsers.run(job, data, timeout_s=timeout_s)
         except OutOfMemory as error:
             raise FileTooDemanding(
                 f"memory to render {page}, in bytes (at least),",

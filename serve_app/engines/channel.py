@@ -19,7 +19,7 @@ from typing import Any
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 512 * 2**20
 
-Buffer = bytes | memoryview
+Buffer = bytes | bytearray | memoryview
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 

@@ -61,7 +61,8 @@ class ParserLimits:
 class ParserSandbox:
     """The layers that this kernel has."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ParserLimits) -> None:
+        self.limits = limits
         #: What could not be had, for the log.
         self.missing: list[str] = []
         self._rules: landlock.Ruleset | None = None
@@ -73,11 +74,13 @@ class ParserSandbox:
             self.missing.append(str(why))
         try:
             self._machine = this_architecture()
+            self._filter = seccomp.parser_filter(self._machine, limits.largest_mapping_bytes)
         except Unavailable as why:
             self.missing.append(str(why))
 
-    def enter(self, limits: ParserLimits) -> MemoryUse:
+    def enter(self) -> MemoryUse:
         """Lock this process in, for good. What fails now is added to ``missing``."""
+        limits = self.limits
         use = MemoryUse()
         self._try(kernel.no_new_privileges)
         self._try(kernel.not_dumpable)
@@ -94,8 +97,7 @@ class ParserSandbox:
             self._try(self._rules.enter)
         if self._machine is not None:
             machine = self._machine
-            program = seccomp.parser_filter(machine, limits.largest_mapping_bytes)
-            self._try(lambda: seccomp.install(machine, program))
+            self._try(lambda: seccomp.install(machine, self._filter))
         return use
 
     def _try(self, lock: Callable[[], None]) -> None:
