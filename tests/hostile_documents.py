@@ -1,4 +1,4 @@
-"""Small PDFs that ask for far more memory or time than any honest one. Nothing here attacks code."""
+"""Small PDFs that ask for far more memory or time than an honest one. None attacks code."""
 
 from __future__ import annotations
 

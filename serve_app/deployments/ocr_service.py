@@ -37,6 +37,7 @@ from serve_app.document import PageResult
 from serve_app.documents.renderer import PageRenderer, PageSource
 from serve_app.engines.environment import engine_device, engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
+from serve_app.engines.weights import default_cache_dir
 from serve_app.errors import (
     DeadlineExceeded,
     EngineCrashed,
@@ -412,7 +413,11 @@ class OCRService:
         spec = {
             "model": model.model_dump(mode="json"),
             "device": engine_device(self._pool, model),
-            "sandbox": {"gpu": self._pool.device == "gpu", "hub": _from_hub(model)},
+            "sandbox": {
+                "gpu": self._pool.device == "gpu",
+                "hub": _from_hub(model),
+                "read": _read_by_engines(settings, model),
+            },
         }
         font_path, budget_bytes = settings.paddlex.font_path, self._budget_bytes
         environment = engine_environment(self._pool, model, font_path, budget_bytes)
@@ -445,6 +450,13 @@ class OCRService:
         """Another level; the guard, which found it, wakes its pages itself."""
         if self._heartbeat is not None:
             self._heartbeat.crossed()
+
+
+def _read_by_engines(settings: AppSettings, model: ModelSettings) -> list[str]:
+    """Files and folders that may lie in a home folder, which is closed to engines otherwise."""
+    weights = model.weights.directory or model.weights.cache_dir or default_cache_dir()
+    font = settings.paddlex.font_path
+    return [str(weights), *([str(font)] if font is not None else [])]
 
 
 def _from_hub(model: ModelSettings) -> bool:

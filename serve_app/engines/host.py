@@ -147,7 +147,7 @@ def _has_message(sock: socket.socket, within_s: float) -> bool:
 def _answer_load(
     sock: socket.socket, factory: Callable[[dict[str, Any]], Handler], spec: dict[str, Any]
 ) -> Handler | None:
-    sandbox = EngineSandbox(**spec.get("sandbox", {"gpu": False, "hub": False}))
+    sandbox = EngineSandbox(**spec.get("sandbox", {}))
     sandbox.before_load()
     try:
         handler = factory(spec)

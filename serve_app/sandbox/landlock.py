@@ -1,8 +1,8 @@
 """Landlock: a process gives up the right to open files, except below some folders (Linux 5.13).
 
-See Documentation/userspace-api/landlock.rst of the kernel. A domain also keeps its processes from
-reading or tracing any process outside of it, so /proc/<parent>/environ and mem stay closed even
-where all files may be read. It holds for the calling thread and what that starts from then on.
+See Documentation/userspace-api/landlock.rst of the kernel. It holds for the calling thread and what
+that starts from then on. It also keeps from tracing processes outside, but not on every kernel from
+reading their environment (seen on 6.18): folders of other processes in /proc must not be readable.
 """
 
 from __future__ import annotations
