@@ -14,6 +14,7 @@
     │   └── LimitExceeded            422 limit_exceeded        names limit, value and config key
     │       ├── TooManyPages         422 too_many_pages
     │       ├── ImageTooLarge        422 image_too_large       pixels, side or aspect
+    │       ├── FileTooDemanding     422 file_too_demanding    memory or time to parse it
     │       ├── AnswerTooLarge       422 answer_too_large
     │       └── BodyTooSlow          408 body_too_slow         then the connection is closed
     ├── InvalidPath                  400 invalid_path          it can be read in two ways
@@ -186,6 +187,12 @@ class BodyTooSlow(LimitExceeded):
 
     code = "body_too_slow"
     status = 408
+
+
+class FileTooDemanding(LimitExceeded):
+    """Reading the file, or rendering a page of it, took more memory or time than one may."""
+
+    code = "file_too_demanding"
 
 
 class Unauthorized(OcrServeError):

@@ -326,7 +326,11 @@ class GatewaySettings(Strict):
         30.0, ge=0, description="For requests under way when `ocr-serve run` is told to stop."
     )
     inspect_timeout_s: PositiveFloat = Field(
-        20.0, description="Deadline for reading a file's headers and page sizes."
+        20.0,
+        description="Deadline for reading a file's headers and page sizes, and for a place to.",
+    )
+    readers: PositiveInt = Field(
+        4, description="Files whose headers are read at once per replica, each in its own process."
     )
 
 
@@ -386,6 +390,24 @@ class DocumentSettings(Strict):
 
     pdf_dpi: float = Field(
         144.0, ge=36, le=600, description="PaddleX renders at 144 (scale 2.0); clients count on it."
+    )
+    reader_memory_bytes: int = Field(
+        256 * 2**20,
+        ge=64 * 2**20,
+        description="Memory that reading a file's headers may take, beside the file. The kernel "
+        "ends a process at a quarter more: the gateway's plan is readers x 1.25 x this.",
+    )
+    render_memory_bytes: int = Field(
+        2**30,
+        ge=256 * 2**20,
+        description="Memory that rendering a page may take, in the same way: of a worker, 1.25 x "
+        "this for each engine.",
+    )
+    render_timeout_s: PositiveFloat = Field(20.0, description="Deadline for rendering a page.")
+    parsers_idle_timeout_s: PositiveFloat = Field(
+        300.0,
+        description="What the processes that parse are forked from is ended after this long "
+        "without a file; it holds some 40 MiB.",
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from serve_app import testing_cuda
 from serve_app.document import PageResult
+from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
 from serve_app.errors import InvalidFile
 
@@ -42,12 +43,12 @@ class FakeHandler:
         self._eaten: list[bytearray] = []
         self._on_device: tuple[int, int] | None = None
 
-    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
+    def handle(self, job: dict[str, Any], data: Buffer) -> list[bytes]:
         """Commands: sleep_s, fail, invalid, memory_error, exit, crash, eat_bytes (kept),
         use_bytes (freed after the page), big_bytes, garbage (an answer that is no page result);
         device_bytes (kept on the GPU), tell_bytes ([held, peak]: what its allocator claims);
         only_page: for that index alone."""
-        command, index = json.loads(data.rpartition(_MARK)[2]), job.get("index", 0)
+        command, index = json.loads(bytes(data).rpartition(_MARK)[2]), job.get("index", 0)
         if command.get("only_page", index) != index:
             command = {}
         self._eaten.append(bytearray(os.urandom(1) * command.get("eat_bytes", 0)))

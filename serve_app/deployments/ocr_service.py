@@ -17,7 +17,6 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -35,8 +34,10 @@ from serve_app.deployments.turnstile import Turnstile
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe, probe_for
 from serve_app.document import PageResult
+from serve_app.documents.renderer import PageRenderer, PageSource
 from serve_app.engines.environment import engine_device, engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
+from serve_app.engines.weights import default_cache_dir
 from serve_app.errors import (
     DeadlineExceeded,
     EngineCrashed,
@@ -50,7 +51,7 @@ from serve_app.facts import LEVELS, Outcome, Priority
 from serve_app.outcome import SUCCESS, outcome_of
 from serve_app.policy.admission import retry_after_s
 from serve_app.policy.model_estimators import ModelEstimators
-from serve_app.settings import AppSettings, PoolSettings
+from serve_app.settings import AppSettings, ModelSettings, PoolSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics, tracing
 from serve_app.telemetry.logs import configure_logging
@@ -87,6 +88,8 @@ class OCRService:
         sweep()
         self._pool_name, self._pool, self._settings = pool, settings.pools[pool], settings
         self._factory = factory
+        # Fake engines take the file as it is.
+        self._renderer = None if factory else PageRenderer(settings.limits, settings.documents)
         self._heartbeat: Heartbeat | None = None
         self._replica, node = _identity()
         try:
@@ -238,6 +241,8 @@ class OCRService:
         await asyncio.gather(*self._loops, return_exceptions=True)
         await self._reporter.close()
         await asyncio.gather(*(manager.close() for manager in self._models.values()))
+        if self._renderer is not None:
+            await self._renderer.close()
         await self._guard.close()
         if self._heartbeat is not None:
             await self._heartbeat.good_bye(self._replica)
@@ -306,45 +311,47 @@ class OCRService:
     ) -> PageResult:
         manager = self._models[job.model]
         cost.queue_s = job.waited_s + clock.now() - cost.came
-        for attempt in range(1, PAGE_ATTEMPTS + 1):
-            engine = manager.lease(timeout_s=deadline - clock.now())
-            async with self._ledger.holding(cost.task, "lease", engine) as lease:
-                cost.started = True
-                cost.engine_pid, cost.attempt = lease.engine.pid, attempt
-                cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
-                self._guard.place(cost.task, job.model, lease.number)
-                held_before = lease.engine.held_bytes()
-                try:
-                    prediction = await self._run(lease, file, job, deadline)
-                except ENGINE_FAULTS as error:
-                    facts = {"attempt": attempt, "error": str(error), **_names(job, lease)}
-                    log.warning("engine failed under a page", extra={**facts, "code": error.code})
-                    if attempt == PAGE_ATTEMPTS:
-                        raise
-                    if isinstance(error, EngineOutOfMemory):
-                        self._guard.unload_idle()
-                    continue
-                cost.run_s = prediction.run_s
-                held, cost.peak_bytes = await self._measured(lease.engine, prediction)
-                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
-                self._guard.settle(job.model, lease.number, lease.engine, held)
-                await self._recycle(job.model, lease)
-            return prediction.result
+        with PageSource(self._renderer, file.data, job.kind, job.index) as page:
+            for attempt in range(1, PAGE_ATTEMPTS + 1):
+                engine = manager.lease(timeout_s=deadline - clock.now())
+                async with self._ledger.holding(cost.task, "lease", engine) as lease:
+                    cost.started = True
+                    cost.engine_pid, cost.attempt = lease.engine.pid, attempt
+                    cost.cold, cost.load_s = lease.cold, lease.load_s if lease.cold else 0.0
+                    self._guard.place(cost.task, job.model, lease.number)
+                    held_before = lease.engine.held_bytes()
+                    try:
+                        prediction = await self._run(lease, page, job, deadline)
+                    except ENGINE_FAULTS as error:
+                        facts = {"attempt": attempt, "error": str(error), **_names(job, lease)}
+                        log.warning(
+                            "engine failed under a page", extra={**facts, "code": error.code}
+                        )
+                        if attempt == PAGE_ATTEMPTS:
+                            raise
+                        if isinstance(error, EngineOutOfMemory):
+                            self._guard.unload_idle()
+                        continue
+                    cost.run_s = page.render_s + prediction.run_s
+                    held, cost.peak_bytes = await self._measured(
+                        lease.engine, prediction, held_before + page.render_bytes
+                    )
+                    self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
+                    self._guard.settle(job.model, lease.number, lease.engine, held)
+                    await self._recycle(job.model, lease)
+                return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _run(
-        self, lease: EngineLease, file: npt.NDArray[np.uint8], job: PageJob, deadline: float
+        self, lease: EngineLease, page: PageSource, job: PageJob, deadline: float
     ) -> Prediction:
-        wire: Mapping[str, Any] = {
-            "kind": job.kind,
-            "index": job.index,
-            "options": dataclasses.asdict(job.options),
-        }
+        frame = await page.frame(deadline - clock.now())
+        wire = {"index": job.index, "options": dataclasses.asdict(job.options)}
         own_timeout_s = self._settings.models[job.model].predict_timeout_s
         left_s = deadline - clock.now()
         try:
             return await lease.engine.predict(
-                wire, file.data, timeout_s=max(min(own_timeout_s, left_s), 0.001)
+                wire, frame, timeout_s=max(min(own_timeout_s, left_s), 0.001)
             )
         except EngineHung:
             if left_s < own_timeout_s:
@@ -356,10 +363,15 @@ class OCRService:
             self._retire(job.model, lease, "unreliable")
             raise
 
-    async def _measured(self, engine: EngineProcess, prediction: Prediction) -> tuple[int, int]:
-        """What the engine holds on its device after the page, and had held at most under it."""
+    async def _measured(
+        self, engine: EngineProcess, prediction: Prediction, while_rendered: int
+    ) -> tuple[int, int]:
+        """What the engine holds on its device after the page, and had held at most under it.
+
+        In RAM with the process that rendered the page, while there was one.
+        """
         if self._guard.reads_resident:
-            return engine.memory_bytes(), prediction.peak_bytes
+            return engine.memory_bytes(), max(prediction.peak_bytes, while_rendered)
         held = await self._guard.memory_of(engine)
         engine.device_baseline_bytes = engine.device_baseline_bytes or held
         return held, engine.device_peak_bytes(held)
@@ -400,9 +412,12 @@ class OCRService:
         model, settings = self._settings.models[name], self._settings
         spec = {
             "model": model.model_dump(mode="json"),
-            "limits": settings.limits.model_dump(mode="json"),
-            "documents": settings.documents.model_dump(mode="json"),
             "device": engine_device(self._pool, model),
+            "sandbox": {
+                "gpu": self._pool.device == "gpu",
+                "hub": _from_hub(model),
+                "read": _read_by_engines(settings, model),
+            },
         }
         font_path, budget_bytes = settings.paddlex.font_path, self._budget_bytes
         environment = engine_environment(self._pool, model, font_path, budget_bytes)
@@ -410,7 +425,7 @@ class OCRService:
         return ModelManager(
             name,
             model,
-            lambda: EngineProcess(name, spec, env=environment, **chosen),
+            lambda: EngineProcess(name, spec, env=environment, hub=_from_hub(model), **chosen),
             pool=self._pool_name,
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
@@ -435,6 +450,17 @@ class OCRService:
         """Another level; the guard, which found it, wakes its pages itself."""
         if self._heartbeat is not None:
             self._heartbeat.crossed()
+
+
+def _read_by_engines(settings: AppSettings, model: ModelSettings) -> list[str]:
+    """Files and folders that may lie in a home folder, which is closed to engines otherwise."""
+    weights = model.weights.directory or model.weights.cache_dir or default_cache_dir()
+    font = settings.paddlex.font_path
+    return [str(weights), *([str(font)] if font is not None else [])]
+
+
+def _from_hub(model: ModelSettings) -> bool:
+    return model.weights.source == "hub"
 
 
 def _budget_key(pool: PoolSettings) -> str:

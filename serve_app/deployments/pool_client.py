@@ -95,9 +95,7 @@ class PoolClient:
         self._quarantine = Quarantine(**settings.quarantine.model_dump())
         self._refreshing: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
-        self._reader = DocumentReader(
-            settings.limits, settings.documents, timeout_s=settings.gateway.inspect_timeout_s
-        )
+        self._reader = DocumentReader(settings.limits, settings.documents, settings.gateway)
 
     async def inspect(self, data: FileBytes) -> DocumentInfo:
         """See ``ports.DocumentService``."""

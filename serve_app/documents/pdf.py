@@ -6,21 +6,24 @@ use this module.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
+import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pypdfium2 as pdfium
+import pypdfium2.internal as pdfium_i
 import pypdfium2.raw as pdfium_c
 
 from serve_app.errors import EncryptedFile, InvalidFile
 
 POINTS_PER_INCH = 72.0
+LARGE_PAGE_BYTES = 2 * 2**20
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_pdf(data: bytes | memoryview) -> Iterator[pdfium.PdfDocument]:
     """Open ``data`` without copying it, and close the document at the end.
 
@@ -73,3 +76,18 @@ def rendered_size(document: pdfium.PdfDocument, index: int, dpi: float) -> tuple
         raise InvalidFile(f"page {index + 1} of the PDF cannot be read")
     scale = dpi / POINTS_PER_INCH
     return math.ceil(width_pt * scale), math.ceil(height_pt * scale)
+
+
+def new_bitmap(width: int, height: int, format: int, rev_byteorder: bool) -> pdfium.PdfBitmap:
+    """A bitmap in large pages of memory, where the kernel gives them.
+
+    Each process renders one page, and the first touch of a small page of memory costs 1 to 4 us: up
+    to 6 ms for the 6 MB of an A4 page, a third of what rendering it takes.
+    """
+    size = width * height * pdfium_i.BitmapTypeToNChannels[format]
+    whole_pages = -(-size // LARGE_PAGE_BYTES) * LARGE_PAGE_BYTES
+    memory = mmap.mmap(-1, whole_pages, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without large pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    buffer = (ctypes.c_ubyte * size).from_buffer(memory)
+    return pdfium.PdfBitmap.new_native(width, height, format, rev_byteorder, buffer=buffer)

@@ -1,93 +1,119 @@
-"""A child process that reads the headers of strangers' files, so that the gateway never does.
-
-PDFium and image libraries parse hostile input in native code: a crash or an endless loop there
-costs this child, not the gateway. It holds no model.
-"""
+"""The gateway's reader of strangers' files: headers only, each in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from typing import Any
+import math
+from typing import Final, get_args
 
-from serve_app.document import DocumentInfo, PageInfo
-from serve_app.documents.inspect import inspect
+from serve_app.document import DocumentInfo, FileKind, PageInfo
+from serve_app.documents import parser
+from serve_app.documents.page_limits import check_page_count, check_page_size
+from serve_app.documents.parsers import (
+    Crashed,
+    OutOfMemory,
+    OutOfTime,
+    Parsers,
+    ParserUnavailable,
+)
 from serve_app.engines.channel import Buffer
-from serve_app.engines.child import ChildFailure, ChildProcess
-from serve_app.errors import InvalidFile, ReplicaUnavailable
-from serve_app.settings import DocumentSettings, LimitSettings
+from serve_app.errors import FileTooDemanding, InvalidFile, QueueFull, ReplicaUnavailable
+from serve_app.sandbox.parser import ParserLimits
+from serve_app.settings import DocumentSettings, GatewaySettings, LimitSettings
 
-FACTORY = "serve_app.documents.reader:build"
-START_TIMEOUT_S = 30.0
-
-
-def build(spec: dict[str, Any]) -> HeaderReader:
-    """The child's side."""
-    return HeaderReader(
-        LimitSettings.model_validate(spec["limits"]),
-        DocumentSettings.model_validate(spec["documents"]),
-    )
-
-
-class HeaderReader:
-    """Answers jobs with ``inspect``."""
-
-    def __init__(self, limits: LimitSettings, documents: DocumentSettings) -> None:
-        self._limits, self._documents = limits, documents
-
-    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
-        """The payload: JSON of kind and page sizes."""
-        info = inspect(data, self._limits, self._documents)
-        sizes = [[page.width, page.height] for page in info.pages]
-        return [json.dumps({"kind": info.kind, "sizes": sizes}).encode()]
+# Sizes of pages as JSON: 32 MiB are a million pages.
+MAX_ANSWER_BYTES = 32 * 2**20
+KINDS: Final[tuple[str, ...]] = get_args(FileKind)
 
 
 class DocumentReader:
-    """The gateway's side: one child, started when first needed and again when it died."""
+    """At most ``gateway.readers`` files at once; the others wait in the order they came."""
 
     def __init__(
-        self, limits: LimitSettings, documents: DocumentSettings, *, timeout_s: float
+        self,
+        limits: LimitSettings,
+        documents: DocumentSettings,
+        gateway: GatewaySettings,
+        *,
+        factory: str = parser.FACTORY,
     ) -> None:
-        self._spec = {
+        spec = {
             "limits": limits.model_dump(mode="json"),
             "documents": documents.model_dump(mode="json"),
         }
-        self._timeout_s = timeout_s
-        self._lock = asyncio.Lock()
-        self._child: ChildProcess | None = None
+        self._settings = limits
+        self._timeout_s = gateway.inspect_timeout_s
+        self._limits = ParserLimits(
+            documents.reader_memory_bytes, math.ceil(self._timeout_s) + 1, MAX_ANSWER_BYTES
+        )
+        self._parsers = Parsers(
+            "document reader",
+            spec,
+            self._limits,
+            idle_timeout_s=documents.parsers_idle_timeout_s,
+            factory=factory,
+        )
+        self._places = asyncio.Semaphore(gateway.readers)
 
     async def inspect(self, data: Buffer) -> DocumentInfo:
         """What the file's headers say; see ``documents.inspect.inspect``.
 
         Raises:
-            InvalidFile: also when reading it crashed or took longer than the deadline.
-            ReplicaUnavailable: the reader could not be started.
+            InvalidFile: also when reading it crashed.
+            FileTooDemanding: it took more memory or time than is allowed.
+            QueueFull: no place to read it in came free in time.
+            ReplicaUnavailable: no reader could be had.
         """
-        async with self._lock:
-            child = await self._started()
-            try:
-                payload = await child.run({}, [data], timeout_s=self._timeout_s)
-            except ChildFailure as error:
-                raise InvalidFile(f"the file could not be read ({type(error).__name__})") from None
-        answer = json.loads(payload)
-        pages = tuple(PageInfo(i, w, h) for i, (w, h) in enumerate(answer["sizes"]))
-        return DocumentInfo(answer["kind"], pages)
+        try:
+            await asyncio.wait_for(self._places.acquire(), self._timeout_s)
+        except asyncio.TimeoutError:
+            raise QueueFull("all readers of files are busy (gateway.readers)") from None
+        try:
+            return await self._read(data)
+        finally:
+            self._places.release()
 
     async def close(self) -> None:
-        """End the child."""
-        if self._child is not None:
-            await self._child.stop(grace_s=0.5)
+        """End all reading."""
+        await self._parsers.close()
 
-    async def _started(self) -> ChildProcess:
-        if self._child is not None and self._child.alive:
-            return self._child
-        child = ChildProcess(FACTORY, name="document reader")
+    async def _read(self, data: Buffer) -> DocumentInfo:
         try:
-            await child.start(self._spec, timeout_s=START_TIMEOUT_S)
-        except ChildFailure as error:
-            with contextlib.suppress(Exception):
-                await child.stop(grace_s=0)
-            raise ReplicaUnavailable(f"the document reader did not start: {error}") from None
-        self._child = child
-        return child
+            payload, _ = await self._parsers.run({"op": "inspect"}, data, timeout_s=self._timeout_s)
+        except OutOfMemory as error:
+            raise FileTooDemanding(
+                "memory to read the file's headers, in bytes (at least),",
+                *(error.args[0], self._limits.memory_bytes, "documents.reader_memory_bytes"),
+            ) from None
+        except OutOfTime as error:
+            raise FileTooDemanding(
+                "time to read the file's headers, in seconds (at least),",
+                *(error.args[0], self._timeout_s, "gateway.inspect_timeout_s"),
+            ) from None
+        except Crashed:
+            raise InvalidFile("the file cannot be read: it breaks the reader") from None
+        except ParserUnavailable:
+            raise ReplicaUnavailable("files cannot be read at the moment") from None
+        try:
+            return self._decoded(payload.read())
+        except (ValueError, TypeError, KeyError, RecursionError):
+            raise InvalidFile("the file cannot be read: its reader gave no sense") from None
+        finally:
+            payload.close()
+
+    def _decoded(self, payload: bytes) -> DocumentInfo:
+        """Checked once more, for who wrote it has parsed a stranger's file."""
+        answer = json.loads(payload)
+        pages = tuple(
+            PageInfo(index, int(page["width"]), int(page["height"]))
+            for index, page in enumerate(answer["pages"])
+        )
+        if answer["kind"] not in KINDS or not pages:
+            raise ValueError("no such document")
+        check_page_count(len(pages), self._settings)
+        for page in pages:
+            if min(page.width, page.height) < 1:
+                raise ValueError("no such page")
+            check_page_size(page.width, page.height, self._settings, where=f"page {page.index + 1}")
+        return DocumentInfo(answer["kind"], pages)

@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 
 from serve_app.document import FileKind
 from serve_app.documents.page_limits import check_page_size
-from serve_app.documents.pdf import POINTS_PER_INCH, open_pdf, rendered_size
+from serve_app.documents.pdf import POINTS_PER_INCH, new_bitmap, open_pdf, rendered_size
 from serve_app.documents.picture import (
     FIRST_SIDEWAYS,
     open_picture,
@@ -75,7 +75,9 @@ def _render_pdf(
         page = document[index]
         try:
             # The array shares the bitmap's buffer, which Python owns and the array keeps.
-            bitmap = page.render(scale=documents.pdf_dpi / POINTS_PER_INCH, rotation=0)
+            bitmap = page.render(
+                scale=documents.pdf_dpi / POINTS_PER_INCH, rotation=0, bitmap_maker=new_bitmap
+            )
             pixels: Pixels = np.ascontiguousarray(bitmap.to_numpy())
             bitmap.close()
         finally:

@@ -1,6 +1,6 @@
 """The parent side: a child process that answers one job at a time, with deadlines that kill.
 
-Used for engines (``process.py``) and for the reader of strangers' files (``documents/reader.py``).
+Used for engines (``process.py``) and the hosts of parsers (``documents/parsers.py``).
 Needs a running asyncio loop; never blocks it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import queue
@@ -23,11 +24,17 @@ from typing import Any
 
 from serve_app import errors
 from serve_app.engines import channel
+from serve_app.sandbox.environment import child_environment
 
 log = logging.getLogger("ocr_serve.child")
 
+ENGINE_HOST = "serve_app.engines.host"
 GONE_WITHIN_S = 5.0  # for the kernel to end a killed process, and for us to hear of it
 MAX_LOG_LINE = 2000
+
+
+#: What goes with a job: pieces of memory, or a file that is handed on.
+Payload = Sequence[channel.Buffer] | channel.SealedFile
 
 
 class ChildFailure(Exception):
@@ -53,9 +60,18 @@ class JobFailed(ChildFailure):
 class ChildProcess:
     """One child; at most one job at a time (callers hold a lease on it)."""
 
-    def __init__(self, factory: str, *, name: str, env: Mapping[str, str] | None = None) -> None:
-        self._factory, self.name = factory, name
-        self._env = {**os.environ, **(env or {}), "PYTHONPATH": _python_path()}
+    def __init__(
+        self,
+        factory: str,
+        *,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        host: str = ENGINE_HOST,
+        hub: bool = False,
+    ) -> None:
+        self._factory, self._host, self.name = factory, host, name
+        inherited = child_environment(os.environ, hub=hub)
+        self._env = {**inherited, **(env or {}), "PYTHONPATH": _python_path()}
         self._next_id = 0
         self._answer: asyncio.Future[tuple[dict[str, Any], bytes]] | None = None
         self._popen: subprocess.Popen[bytes] | None = None
@@ -98,25 +114,38 @@ class ChildProcess:
             loop.add_reader(self._pidfd, self._on_exit)
             loop.add_reader(ours.fileno(), self._on_readable)
             self._log_task = asyncio.create_task(self._copy_log())
-            await self._ask({"op": "load", "spec": spec}, (), timeout_s)
+            told = await self._ask({"op": "load", "spec": spec}, (), timeout_s)
+            _log_missing_locks(self.name, told)
         except BaseException:
             self.kill()
             # Killed is not gone: until then it is in the process list, and holds its memory.
             await asyncio.wait([self.exited], timeout=GONE_WITHIN_S)
             raise
 
-    async def run(
-        self, job: Mapping[str, Any], parts: Sequence[channel.Buffer], *, timeout_s: float
-    ) -> bytes:
+    async def run(self, job: Mapping[str, Any], payload: Payload, *, timeout_s: float) -> bytes:
         """Do one job and return the payload of its answer. Raises as ``start`` does.
 
         After JobFailed or a typed error the child lives on; after the others it is gone.
         """
-        return await self._ask({"op": "job", "job": job}, parts, timeout_s)
+        return await self._ask({"op": "job", "job": job}, payload, timeout_s)
 
     async def trim(self, *, timeout_s: float = 10.0) -> None:
         """Have it collect garbage and hand free memory back to the kernel and its device."""
         await self._ask({"op": "trim"}, (), timeout_s)
+
+    async def hand_over(self, header: Mapping[str, Any], end: socket.socket) -> None:
+        """Send a message that has no answer, with a socket; our copy of that is closed.
+
+        Raises:
+            ChildCrashed: it is gone.
+        """
+        with end:
+            if not self.alive or self._sock is None:
+                raise ChildCrashed(f"{self.name} is gone", self._returncode())
+            try:
+                channel.send_descriptor(self._sock, header, end.fileno())
+            except (channel.ChannelClosed, BlockingIOError):
+                raise ChildCrashed(f"{self.name} takes no messages", self._returncode()) from None
 
     async def stop(self, *, grace_s: float) -> int:
         """Ask it to exit, kill it after ``grace_s``; the return code."""
@@ -139,12 +168,10 @@ class ChildProcess:
                 self._popen.kill()
 
     def _command(self, theirs: socket.socket) -> list[str]:
-        host = "serve_app.engines.host"
-        return [sys.executable, "-m", host, str(theirs.fileno()), str(os.getpid()), self._factory]
+        numbers = [str(theirs.fileno()), str(os.getpid())]
+        return [sys.executable, "-m", self._host, *numbers, self._factory]
 
-    async def _ask(
-        self, header: dict[str, Any], parts: Sequence[channel.Buffer], timeout_s: float
-    ) -> bytes:
+    async def _ask(self, header: dict[str, Any], payload: Payload, timeout_s: float) -> bytes:
         assert self._answer is None, "one job at a time"
         if not self.alive or self._sock is None:
             raise ChildCrashed(f"{self.name} is gone", self._returncode())
@@ -152,12 +179,12 @@ class ChildProcess:
         self._answer = asyncio.get_running_loop().create_future()
         try:
             # Into a thread: filling the memory file with a large document takes milliseconds.
-            await asyncio.to_thread(channel.send, self._sock, header, parts)
+            await asyncio.to_thread(_send, self._sock, header, payload)
             await asyncio.wait([self._answer], timeout=timeout_s)
             if not self._answer.done():
                 self.kill()
                 raise ChildHung(f"{self.name} gave no answer within {timeout_s:g} s")
-            answer, payload = self._answer.result()
+            answer, result = self._answer.result()
         except channel.ChannelClosed:
             await asyncio.wait([self.exited], timeout=GONE_WITHIN_S)
             raise ChildCrashed(f"{self.name} is gone", self._returncode()) from None
@@ -166,7 +193,7 @@ class ChildProcess:
             raise
         finally:
             self._answer = None
-        return self._check(header, answer, payload)
+        return self._check(header, answer, result)
 
     def _check(self, header: dict[str, Any], answer: dict[str, Any], payload: bytes) -> bytes:
         if answer.get("id") != header["id"] or not isinstance(answer.get("ok"), bool):
@@ -176,11 +203,7 @@ class ChildProcess:
             self.device_bytes = _count(answer.get("device_bytes"))
             self.device_peak_bytes = _count(answer.get("device_peak_bytes"))
             return payload
-        if answer.get("kind") == "typed":
-            kind = getattr(errors, str(answer.get("type")), None)
-            if isinstance(kind, type) and issubclass(kind, errors.OcrServeError):
-                raise kind(*answer["args"])
-        raise JobFailed(str(answer.get("kind")), str(answer.get("message")))
+        raise failure(answer)
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -253,9 +276,41 @@ class ChildProcess:
                 if not line:
                     return
                 text = line.decode(errors="replace").rstrip()[:MAX_LOG_LINE]
-                log.info("child output", extra={"child": self.name, "pid": self.pid, "line": text})
+                # What a library prints may quote the document.
+                log.debug("child output", extra={"child": self.name, "pid": self.pid, "line": text})
         finally:
             transport.close()
+
+
+def failure(answer: Mapping[str, Any]) -> Exception:
+    """What a child says that went wrong (``host.describe``): one of our errors, or JobFailed."""
+    if answer.get("kind") == "typed":
+        kind = getattr(errors, str(answer.get("type")), None)
+        if isinstance(kind, type) and issubclass(kind, errors.OcrServeError):
+            try:
+                error: errors.OcrServeError = kind(*answer["args"])
+            except (TypeError, KeyError):
+                return JobFailed("exception", "arguments of an error that it does not have")
+            return error
+    return JobFailed(str(answer.get("kind")), str(answer.get("message")))
+
+
+def _log_missing_locks(name: str, told: bytes) -> None:
+    """What the kernel could not give a child's sandbox: one line per kind of child."""
+    missing = tuple(json.loads(told)["missing"]) if told else ()
+    if missing and (name, missing) not in _told:
+        _told.add((name, missing))
+        log.warning("sandbox incomplete", extra={"child": name, "missing": list(missing)})
+
+
+_told: set[tuple[str, tuple[str, ...]]] = set()
+
+
+def _send(sock: socket.socket, header: Mapping[str, Any], payload: Payload) -> None:
+    if isinstance(payload, channel.SealedFile):
+        channel.send_descriptor(sock, header, payload.fd)
+    else:
+        channel.send(sock, header, payload)
 
 
 def _count(told: object) -> int:

@@ -3,6 +3,8 @@
 ``python -m serve_app.engines.host FD PARENT_PID FACTORY`` where FACTORY is ``module:function``;
 the function takes the spec (a dict) and returns a ``Handler``.
 
+Before it loads and after it has, it is locked in (``sandbox/engine.py``; ``spec["sandbox"]``).
+
 Messages in: ``load {spec}``, ``job {id, job} + file bytes``, ``trim {id}``, ``exit``.
 Messages out: ``{id, ok: true} + payload`` or ``{id, ok: false, kind, message}``. An answer that is
 ok has ``device_bytes`` and ``device_peak_bytes`` if the handler holds memory of a device.
@@ -13,17 +15,20 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import json
 import os
 import select
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from serve_app import errors
 from serve_app.engines import channel
 from serve_app.errors import OcrServeError
+from serve_app.sandbox.engine import EngineSandbox
 from serve_app.temp_folders import sweep
 
 PR_SET_PDEATHSIG = 1
@@ -32,9 +37,9 @@ REST_S = 5.0
 
 
 class Handler(Protocol):
-    """What a factory returns: ``serve_app.engines.paddle.build`` or a reader of documents."""
+    """What a factory returns, e.g. ``serve_app.engines.paddle.build``."""
 
-    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
+    def handle(self, job: dict[str, Any], data: channel.Buffer) -> Sequence[channel.Buffer]:
         """Do the job; the parts of the answer's payload."""
         ...
 
@@ -83,7 +88,7 @@ def main(argv: list[str]) -> None:
     sock = socket.socket(fileno=fd)
     threading.Thread(target=watch_for_hangup, args=(sock,), daemon=True).start()
     sweep()  # what an engine before this one left, if it was killed
-    serve(sock, _resolve(factory_path))
+    serve(sock, resolve(factory_path))
 
 
 def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> None:
@@ -99,7 +104,7 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
             trim(handler)
             trimmed = True
         try:
-            header, payload = channel.receive(sock)
+            header, payload = channel.receive_view(sock)
         except channel.ChannelClosed:
             return
         match header["op"]:
@@ -114,6 +119,7 @@ def serve(sock: socket.socket, factory: Callable[[dict[str, Any]], Handler]) -> 
             case "job":
                 assert handler is not None, "job before load"
                 _answer_job(sock, handler, header, payload)
+                payload = b""  # or it would stay until the next message
                 trimmed = False
 
 
@@ -141,21 +147,25 @@ def _has_message(sock: socket.socket, within_s: float) -> bool:
 def _answer_load(
     sock: socket.socket, factory: Callable[[dict[str, Any]], Handler], spec: dict[str, Any]
 ) -> Handler | None:
+    sandbox = EngineSandbox(**spec.get("sandbox", {}))
+    sandbox.before_load()
     try:
         handler = factory(spec)
     except BaseException as error:
         channel.send(sock, {"id": 0, "ok": False, **describe(error)})
         _reraise_exit(error)
         return None
+    sandbox.after_load()
     # What was loaded stays: so a collection looks at the last page's objects only (0.2 s else).
     gc.collect()
     gc.freeze()
-    channel.send(sock, {"id": 0, "ok": True, **_device_memory(handler)})
+    told = json.dumps({"missing": sandbox.missing}).encode()
+    channel.send(sock, {"id": 0, "ok": True, **_device_memory(handler)}, [told])
     return handler
 
 
 def _answer_job(
-    sock: socket.socket, handler: Handler, header: dict[str, Any], payload: bytes
+    sock: socket.socket, handler: Handler, header: dict[str, Any], payload: channel.Buffer
 ) -> None:
     _device_memory(handler)  # so that its next peak is this job's
     try:
@@ -163,7 +173,7 @@ def _answer_job(
     except BaseException as error:
         channel.send(sock, {"id": header["id"], "ok": False, **describe(error)})
         _reraise_exit(error)
-        _forget(error)
+        forget(error)
     else:
         answer = {"id": header["id"], "ok": True, **_device_memory(handler)}
         channel.send(sock, answer, parts)
@@ -175,7 +185,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     Tracebacks stay out: their frames hold pictures, and their texts may quote the document.
     """
     if isinstance(error, OcrServeError):
-        return {"kind": "typed", "type": type(error).__name__, "args": list(error.args)}
+        # The parent knows those of ``errors.py``, not what a module derives from them.
+        known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return {"kind": "typed", "type": known.__name__, "args": list(error.args)}
     kind = "memory" if is_out_of_memory(error) else "exception"
     return {"kind": kind, "message": f"{type(error).__name__}: {str(error).splitlines()[:1]}"[:500]}
 
@@ -197,7 +209,7 @@ def _reraise_exit(error: BaseException) -> None:
         raise SystemExit(70) from None
 
 
-def _forget(error: BaseException) -> None:
+def forget(error: BaseException) -> None:
     """Break the cycle error → traceback → frames → pictures, or a failed page stays in memory."""
     seen: BaseException | None = error
     while seen is not None:
@@ -207,7 +219,7 @@ def _forget(error: BaseException) -> None:
     gc.collect()
 
 
-def _resolve(path: str) -> Callable[[dict[str, Any]], Handler]:
+def resolve(path: str) -> Callable[[dict[str, Any]], Handler]:
     module, _, name = path.partition(":")
     factory: Callable[[dict[str, Any]], Handler] = getattr(importlib.import_module(module), name)
     return factory

@@ -16,8 +16,9 @@ import numpy as np
 
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
-from serve_app.documents.render import render_page
+from serve_app.documents.page_frame import decode_page
 from serve_app.engines import hashes_file, weights
+from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
 from serve_app.engines.load_check import LoadCheck
@@ -33,7 +34,7 @@ from serve_app.engines.result_json import dump_pruned
 from serve_app.engines.weights_pins import Pins
 from serve_app.engines.width_buckets import pad_to_buckets
 from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
-from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
+from serve_app.settings import ModelSettings, WeightsSettings
 from serve_app.temp_folders import temp_folder
 
 # PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
@@ -53,12 +54,7 @@ def build(spec: dict[str, Any]) -> PaddleEngine:
     # Whoever answers "too much" or "are you alive" must not wait for those who compute.
     os.nice(NICENESS)
     try:
-        return PaddleEngine(
-            ModelSettings.model_validate(spec["model"]),
-            LimitSettings.model_validate(spec["limits"]),
-            DocumentSettings.model_validate(spec["documents"]),
-            device=spec["device"],
-        )
+        return PaddleEngine(ModelSettings.model_validate(spec["model"]), device=spec["device"])
     except WeightsError as error:
         # The parent knows the types of serve_app.errors only.
         raise WeightsError(str(error)) from error
@@ -67,19 +63,12 @@ def build(spec: dict[str, Any]) -> PaddleEngine:
 class PaddleEngine:
     """One PaddleX pipeline with its defaults."""
 
-    def __init__(
-        self,
-        settings: ModelSettings,
-        limits: LimitSettings,
-        documents: DocumentSettings,
-        *,
-        device: Any,
-    ) -> None:
+    def __init__(self, settings: ModelSettings, *, device: Any) -> None:
         os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", builtin_font_path())
         from paddlex import create_pipeline
         from paddlex.inference import load_pipeline_config
 
-        self._settings, self._limits, self._documents = settings, limits, documents
+        self._settings = settings
         self._on_gpu = device == "gpu"
         cv2.setNumThreads(settings.engine.threads)
         defaults = load_pipeline_config(settings.pipeline)
@@ -94,9 +83,9 @@ class PaddleEngine:
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
             pad_to_buckets(recognizer)
 
-    def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
-        """Render and predict page ``job["index"]`` of the file ``data``."""
-        page = render_page(data, job["kind"], job["index"], self._limits, self._documents)
+    def handle(self, job: dict[str, Any], data: Buffer) -> list[bytes]:
+        """Predict page ``job["index"]`` of a file; ``data``: its frame, as the renderer made it."""
+        page = decode_page(data)
         options = PredictOptions(**job["options"])
         return encode_result(self.predict(page, job["index"], options))
 

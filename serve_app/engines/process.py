@@ -15,6 +15,7 @@ from typing import Any
 from serve_app.devices import process_memory
 from serve_app.document import PageResult
 from serve_app.engines import channel
+from serve_app.engines.channel import SealedFile
 from serve_app.engines.child import (
     ChildCrashed,
     ChildFailure,
@@ -33,6 +34,7 @@ from serve_app.errors import (
     EngineProtocolError,
     EngineUnavailable,
     PageFailed,
+    WeightsError,
 )
 
 log = logging.getLogger("ocr_serve.engines")
@@ -61,9 +63,10 @@ class EngineProcess:
         *,
         factory: str = PADDLE_FACTORY,
         env: Mapping[str, str] | None = None,
+        hub: bool = False,
     ) -> None:
         self._spec = spec
-        self._child = ChildProcess(factory, name=f"engine {model}", env=env)
+        self._child = ChildProcess(factory, name=f"engine {model}", env=env, hub=hub)
         self.model = model
         self.pages = 0
         #: Resident bytes after the first page: what later growth is measured against.
@@ -98,25 +101,27 @@ class EngineProcess:
         except ChildCrashed as error:
             kind = EngineLoadKilled if error.args[1] in FROM_OUTSIDE else EngineUnavailable
             raise kind(f"loading {self.model} failed: {error.args[0]}") from None
-        except ChildGarbage as error:
-            raise EngineUnavailable(f"loading {self.model} failed: {error.args[0]}") from None
-        except JobFailed as error:
-            raise EngineUnavailable(f"loading {self.model} failed: {error.args[1]}") from None
+        except (ChildGarbage, JobFailed) as error:
+            self._tell("engine failed to load", error.args[-1])
+            raise EngineUnavailable(f"loading {self.model} failed") from None
+        except WeightsError as error:
+            self._tell("engine failed to load", error)
+            raise WeightsError(f"the weights of {self.model} are missing or damaged") from None
 
     async def predict(
-        self, job: Mapping[str, Any], data: channel.Buffer, *, timeout_s: float
+        self, job: Mapping[str, Any], page: channel.Buffer | SealedFile, *, timeout_s: float
     ) -> Prediction:
-        """Render and predict one page of the file ``data``.
+        """Predict one page, which is a frame (``documents/page_frame.py``).
 
         Raises:
-            InvalidFile, LimitExceeded: the page cannot be rendered (the engine lives on).
             PageFailed, EngineOutOfMemory: the pipeline raised (the engine lives on).
             EngineCrashed, EngineKilled, EngineHung, EngineProtocolError: the engine is gone.
         """
         process_memory.reset_peak(self.pid)
         started = time.monotonic()
         try:
-            payload = await self._child.run(job, [data], timeout_s=timeout_s)
+            sent = page if isinstance(page, SealedFile) else [page]
+            payload = await self._child.run(job, sent, timeout_s=timeout_s)
         except ChildCrashed as error:
             kind = EngineKilled if error.args[1] in FROM_OUTSIDE else EngineCrashed
             raise kind(f"the engine ended under the page: {error.args[0]}") from None
@@ -125,8 +130,10 @@ class EngineProcess:
         except ChildGarbage as error:
             raise EngineProtocolError(str(error.args[0])) from None
         except JobFailed as error:
-            failed = EngineOutOfMemory if error.args[0] == "memory" else PageFailed
-            raise failed(str(error.args[1])) from None
+            self._tell("engine failed on a page", error.args[1])
+            if error.args[0] == "memory":
+                raise EngineOutOfMemory(f"{self.model} ran out of memory on this page") from None
+            raise PageFailed(f"{self.model} failed on this page") from None
         run_s = time.monotonic() - started
         memory = process_memory.read(self.pid)
         try:
@@ -138,6 +145,11 @@ class EngineProcess:
         if memory and not self.baseline_bytes:
             self.baseline_bytes = memory.resident_bytes
         return Prediction(result, run_s, memory.peak_bytes if memory else 0)
+
+    def _tell(self, event: str, detail: object) -> None:
+        """The log has what a client is not told: texts of exceptions, paths, pids."""
+        facts = {"model": self.model, "pid": self._child.pid, "error": str(detail)}
+        log.warning(event, extra=facts)
 
     def memory_bytes(self) -> int:
         """Resident bytes now; 0 when the process is gone."""
