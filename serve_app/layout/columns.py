@@ -144,4 +144,4 @@ def _are_blocks(first: _Stack, second: _Stack, strips: int) -> bool:
     if strips > 2 or not (first.is_tight and second.is_tight):
         return False
     fewer = min(len(first.units), len(second.units))
-    return 2 <= fewer and not len(first.units) == len(second.units) >= _TABLE_ROWS
+    return fewer >= 2 and not len(first.units) == len(second.units) >= _TABLE_ROWS

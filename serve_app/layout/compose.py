@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from statistics import median
@@ -162,7 +163,7 @@ class _Composer:
             _lines_of(inner),
             text,
             0,
-            region.image,
+            region.image if region.label != "table" else None,
             False,
             region.score,
         )
@@ -173,11 +174,9 @@ class _Composer:
         return Block(ASIDE, box, lines, row.text, recovered=True)
 
     def _region_of(self, rows: Sequence[Row]) -> Region | None:
-        """The first one that a row lies in: paragraphs end where another region begins."""
-        for row in rows:
-            if row.region is not None:
-                return self._regions[row.region]
-        return None
+        """The one that most rows lie in."""
+        found = Counter(row.region for row in rows if row.region is not None)
+        return self._regions[found.most_common(1)[0][0]] if found else None
 
 
 def _lines_of(rows: Sequence[Row]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Lines joined to running text: with or without a space, and with the hyphens at their ends mended."""
+"""Lines joined to running text: with or without a space, and with broken words mended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPOUND = frozenset({"self", "well", "so", "non", "e", "x", "t"})
 
 
 def vocabulary(texts: Iterable[str]) -> frozenset[str]:
-    """The words of ``texts`` but for halves at line ends: what tells compounds from broken words."""
+    """The words of ``texts`` but for halves at line ends: they tell compounds from broken words."""
     found: set[str] = set()
     for text in texts:
         text = text.strip()
@@ -43,8 +43,15 @@ def join(lines: Iterable[str], words: Set[str] = frozenset()) -> str:
     """
     text = ""
     for line in lines:
-        text = join_two(text, line.strip(), words)
+        text = join_two(text, plain(line), words)
     return text.replace(SOFT_HYPHEN, "")
+
+
+def plain(line: str) -> str:
+    """``line`` with single spaces and without control characters: it stays one line."""
+    if not line.isprintable():
+        line = "".join(char for char in line if char >= " " or char.isspace())
+    return " ".join(line.split())
 
 
 def join_two(text: str, line: str, words: Set[str] = frozenset()) -> str:
@@ -53,8 +60,11 @@ def join_two(text: str, line: str, words: Set[str] = frozenset()) -> str:
         return text or line
     if text[-1] == SOFT_HYPHEN:
         return text[:-1] + line
-    if text[-1] in _HYPHENS and len(text) > 1 and not text[-2].isspace():
-        return _mended(text, line, words)
+    if len(text) > 1 and not text[-2].isspace():
+        if text[-1] in _HYPHENS:
+            return _mended(text, line, words)
+        if text[-1] == "=" and text[-2].isalpha() and line[0].islower():
+            return text[:-1] + line  # a hyphen of a typewriter or of Fraktur, as it is read
     return text + space_between(text[-1], line[0]) + line
 
 

@@ -105,15 +105,17 @@ class _Cutter:
 
     def _bands(self, units: list[Unit]) -> list[list[Unit]]:
         """Bands from top to bottom; those with the same gutter through them are one."""
+        gutter = self._size * _GUTTER
         groups: list[_Group] = []
-        for band in self._split_down(units, 0.0):
-            strips = [
-                (min(unit.box[0] for unit in strip), max(unit.box[2] for unit in strip))
-                for strip in self._split_along(band)
-            ]
-            headline = len(strips) == 1 and self._is_large(band)
-            if not groups or headline or not groups[-1].take(band, strips, self._size * _GUTTER):
-                groups.append(_Group(band, strips))
+        for units_of_band in self._split_down(units, 0.0):
+            band = _Band(units_of_band, self._split_along(units_of_band))
+            headline = len(band.strips) == 1 and self._is_large(units_of_band)
+            if groups and not headline and groups[-1].take(band, gutter):
+                continue
+            taken = groups[-1].give_up(band) if groups and not headline else []
+            groups.append(_Group())
+            for each in (*taken, band):
+                groups[-1].add(each, gutter)
         return [group.units for group in groups]
 
     def _is_large(self, band: list[Unit]) -> bool:
@@ -121,28 +123,68 @@ class _Cutter:
         return all(not unit.is_solid and unit.height > _HEADLINE * self._size for unit in band)
 
 
+class _Band:
+    """What stands beside each other, and where white space runs through it."""
+
+    def __init__(self, units: list[Unit], strips: list[list[Unit]]) -> None:
+        self.units = units
+        self.top = min(unit.box[1] for unit in units)
+        self.bottom = max(unit.box[3] for unit in units)
+        self.strips: list[Interval] = [
+            (min(unit.box[0] for unit in strip), max(unit.box[2] for unit in strip))
+            for strip in strips
+        ]
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a line of text by itself."""
+        return len(self.units) == 1 and not self.units[0].is_solid
+
+
 class _Group:
     """Bands with the same gutters through them, or without any."""
 
-    def __init__(self, band: list[Unit], strips: list[Interval]) -> None:
-        self.units = list(band)
-        self._strips = strips
-        self._in_columns = len(strips) > 1
+    def __init__(self) -> None:
+        self.bands: list[_Band] = []
+        self._strips: list[Interval] = []
+        self._in_columns = False
 
-    def take(self, band: list[Unit], strips: list[Interval], gutter: float) -> bool:
+    @property
+    def units(self) -> list[Unit]:
+        return [unit for band in self.bands for unit in band.units]
+
+    def add(self, band: _Band, gutter: float) -> None:
+        self.bands.append(band)
+        self._strips = _merged(self._strips, band.strips, gutter)
+        self._in_columns |= len(band.strips) > 1
+
+    def take(self, band: _Band, gutter: float) -> bool:
         """Add a band, if what has been common to all stays so."""
-        merged = _merged(self._strips, strips, gutter)
-        in_columns = len(strips) > 1
-        if in_columns and not self._in_columns:
+        merged = _merged(self._strips, band.strips, gutter)
+        if len(band.strips) > 1 and not self._in_columns:
             # A line above columns is of the first one, or it is above all of them.
             fits = len(merged) > 1 and self._strips[-1][1] <= merged[0][1]
         else:
             fits = len(merged) > 1 or not self._in_columns
         if fits:
-            self.units += band
-            self._strips = merged
-            self._in_columns |= in_columns
+            self.add(band, gutter)
         return fits
+
+    def give_up(self, band: _Band) -> list[_Band]:
+        """Last lines that are nearer to ``band``, which does not fit, than to the others.
+
+        A heading below columns whose text goes across them stands at the left, as if it were the
+        last line of the first column.
+        """
+        given: list[_Band] = []
+        below = band
+        while self._in_columns and len(self.bands) > 1 and self.bands[-1].is_line:
+            last, before = self.bands[-1], self.bands[-2]
+            if below.top - last.bottom >= last.top - before.bottom:
+                break
+            given.insert(0, self.bands.pop())
+            below = last
+        return given
 
 
 def _merged(ours: list[Interval], theirs: list[Interval], gutter: float) -> list[Interval]:

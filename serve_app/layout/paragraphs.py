@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.boxes import shared
+from serve_app.layout.headings import TITLES
+from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
 
-# All in line heights, but for the last: how much larger letters have to be to be set apart.
-_GAP, _LARGE_GAP = 0.4, 1.6
+# In line heights.
+_GAP, _NEAR, _LARGE_GAP = 0.4, 0.25, 1.6
 _INDENT, _MOST_INDENT = 0.8, 8.0
 _SLACK = 0.5
-_SIZES = 1.3
+# How much higher, and wider, letters are that are set apart by their size.
+_SIZES, _WIDER = 1.3, 1.12
+# Letters of a line of an address, at most.
+_SHORT = 42
 # Ends of lines that a sentence, or a part of it, ends with.
 _ENDS = ".!?:;。！？：；…”»)）"
 _BULLET = re.compile(r"^\s*(?:[•●○◦▪■□◆◇➢➤►▶✓✔❖·‣⁃∙*]|[-–—](?=\s))\s*(?=\S)")
-_NUMBER = re.compile(r"^\s*(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[（(][一二三四五六七八九十]+[)）])\s+\S")
+_NUMBER = re.compile(
+    r"^\s*(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|[（(][一二三四五六七八九十]+[)）])\s+\S"
+)
 _NUMBER_ALONE = re.compile(r"^\s*(?:\d{1,3}[.)])(?=[^\d\s])")
+# Numbers that Markdown's own lists have.
+_COUNTED = re.compile(r"^\s*(\d{1,9})([.)])\s*(?=\S)")
 _LEADERS = re.compile(r"(?:\.\s?){4,}\s*\S{0,8}\s*$|…\s*\d{1,4}\s*$")
 
 
@@ -40,14 +49,14 @@ class Paragraph:
     is_list: bool = False
 
 
-def paragraphs(column: Sequence[Row], kinds: dict[int, str]) -> Iterator[Paragraph]:
+def paragraphs(column: Sequence[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]:
     """The paragraphs of a column, which holds no solid things.
 
     Args:
         column: rows from top to bottom.
         kinds: labels of the regions that lines lie in.
     """
-    for stack in _stacks(column):
+    for stack in _stacks(column, kinds):
         yield from _of_stack(stack, kinds)
 
 
@@ -56,13 +65,22 @@ def begins_item(text: str) -> bool:
     return bool(_BULLET.match(text) or _NUMBER.match(text) or _NUMBER_ALONE.match(text))
 
 
-def _stacks(column: Sequence[Row]) -> Iterator[list[Row]]:
+def item_parts(text: str) -> tuple[str, str]:
+    """An item's mark as Markdown writes it, and its text; no mark for what is no item."""
+    if found := _BULLET.match(text):
+        return "-", text[found.end() :]
+    if found := _COUNTED.match(text):
+        return found[1] + found[2], text[found.end() :]
+    return "", text
+
+
+def _stacks(column: Sequence[Row], kinds: Mapping[int, str]) -> Iterator[list[Row]]:
     """Cut at gaps, at other sizes of letters, and where the layout model says so."""
     gaps = [below.box[1] - above.box[3] for above, below in pairwise(column)]
-    usual = median(gaps) if gaps else 0.0
+    usual = max(median(gaps), 0.0) if gaps else 0.0
     stack: list[Row] = []
     for row in column:
-        if stack and _is_apart(stack[-1], row, usual):
+        if stack and _is_apart(stack[-1], row, usual, kinds):
             yield stack
             stack = []
         stack.append(row)
@@ -70,20 +88,43 @@ def _stacks(column: Sequence[Row]) -> Iterator[list[Row]]:
         yield stack
 
 
-def _is_apart(above: Row, below: Row, usual: float) -> bool:
-    if above.region != below.region and None not in (above.region, below.region):
-        return True
-    high, low = sorted((above.height, below.height), reverse=True)
+def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) -> bool:
+    low, high = sorted((above.height, below.height))
     size = max(low, high / 2)
     gap = below.box[1] - above.box[3]
-    if gap > min(max(usual, 0.0) + _GAP * size, _LARGE_GAP * size):
+    if gap > min(usual + _GAP * size, _LARGE_GAP * size):
         return True
-    if high > _SIZES * low and min(len(above.text), len(below.text)) > 2:
+    if not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0:
         return True
-    return not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0
+    larger = _is_larger(above, below) or _is_larger(below, above)
+    titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
+    if _runs_on(above, below) and not any(titles):
+        return False  # in the middle of a sentence, whatever the boxes say
+    if above.region != below.region and None not in (above.region, below.region):
+        # A model takes lines of an address for titles; a title stands apart, or is larger.
+        return larger or gap > usual + _NEAR * size or not any(titles)
+    return larger
 
 
-def _of_stack(stack: list[Row], kinds: dict[int, str]) -> Iterator[Paragraph]:
+def _is_larger(one: Row, other: Row) -> bool:
+    """Whether its letters are larger: both higher and wider. One alone is often the outline's."""
+    if min(len(one.text), len(other.text)) < 3 or one.height <= _SIZES * other.height:
+        return False
+    return _pitch(one) > _WIDER * _pitch(other)
+
+
+def _pitch(row: Row) -> float:
+    """Width of a letter."""
+    return sum(cell.width for cell in row.cells) / max(1, columns_of(row.text))
+
+
+def _runs_on(above: Row, below: Row) -> bool:
+    """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
+    end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
+    return begin.islower() and (end.isalnum() or end in ",-\u00ad\u2010")
+
+
+def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]:
     lines = _Lines(stack)
     if lines.in_cells:
         yield Paragraph(stack, frozenset(range(1, len(stack))))
@@ -93,7 +134,7 @@ def _of_stack(stack: list[Row], kinds: dict[int, str]) -> Iterator[Paragraph]:
     kind = kinds.get(stack[0].region) if stack[0].region is not None else None
     if items and (len(items) > 1 or items == [0]) and kind != "algorithm":
         yield from _list(stack, items, starts)
-    elif lines.break_early or kind in ("algorithm", "content"):
+    elif lines.break_early or lines.are_short or kind in ("algorithm", "content"):
         yield Paragraph(stack, frozenset(range(1, len(stack))))
     else:
         for first, last in pairwise([0, *starts, len(stack)]):
@@ -139,6 +180,17 @@ class _Lines:
         leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
         early = sum(self.ends_early(index) for index in range(len(self._rows) - 1))
         return leaders * 2 >= len(self._rows) or early * 2 > len(self._rows) - 1
+
+    @property
+    def are_short(self) -> bool:
+        """Whether they are short and each begins like something of its own, as in an address."""
+        texts = [row.text.strip() for row in self._rows]
+        return all(
+            columns_of(text) <= _SHORT
+            and not text[:1].islower()
+            and not is_spaceless(text[:1] or " ")
+            for text in texts
+        )
 
     def ends_early(self, index: int) -> bool:
         """Whether the first word of the next row had found room in this one."""
