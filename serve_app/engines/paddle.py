@@ -143,7 +143,7 @@ class PaddleEngine:
             exports=_exports(result, options.output_formats),
             notices=resolved.notices,
             lines=reading.lines,
-            blocks=reading.blocks,
+            blocks=reading.blocks if options.keep_all_text else (),
         )
 
 

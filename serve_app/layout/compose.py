@@ -7,21 +7,19 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from statistics import median
 
-from serve_app.document import Block, Box, Line
+from serve_app.document import Block, Box
 from serve_app.layout import headings, pictures
 from serve_app.layout.boxes import area, covered, sound, union
 from serve_app.layout.frame import Frame, frame_of, is_on_its_side
 from serve_app.layout.joining import join, vocabulary
+from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, SOLID, TITLES
 from serve_app.layout.order import reading_order, rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.paragraphs import Paragraph, paragraphs
 from serve_app.layout.unit import Row, Unit
 
-# What text does not run through, and what is not made of lines.
-SOLID = pictures.PICTURES | {"table", "seal", "formula"}
 # Part of a line that lies in a region to be of it.
 _INSIDE = 0.5
-ASIDE = "aside_text"
 
 
 def compose(page: Page) -> tuple[Block, ...]:
@@ -96,7 +94,7 @@ class _Composer:
         whole = self._frame.of((0, 0, self._page.width, self._page.height))
         dropped = False
         for index, region in enumerate(self._regions):
-            if region is None or region.label not in pictures.PICTURES:
+            if region is None or region.label not in PICTURES:
                 continue
             lines = inside.get(index, [])
             texts = [self._page.lines[line].text for line in lines]
@@ -130,12 +128,14 @@ class _Composer:
         text = self._text(paragraph)
         flat = text.replace("\n", " ")
         label = region.label if region else "text"
-        if label in headings.TITLES and not headings.keeps_title(flat, len(paragraph.rows)):
+        if label in TITLES and not headings.keeps_title(flat, len(paragraph.rows)):
             label = "text"
         if label == "text" and headings.is_heading(flat, len(paragraph.rows), size):
             label = "doc_title" if size >= 1.8 else "paragraph_title"
         level = 0
-        if label in headings.TITLES:
+        if label in FURNITURE and headings.is_heading(flat, len(paragraph.rows), size):
+            level = headings.level_of(label, text, size)  # for the case that it is none
+        if label in TITLES:
             text = join((row.text for row in paragraph.rows), self._words)
             level = headings.level_of(label, text, size)
         box = union(sound(self._page.lines[line].box) for line in lines)
@@ -155,7 +155,7 @@ class _Composer:
         assert region is not None, "dropped ones are no units"
         inner = rows(units)
         text = region.text
-        if region.label in pictures.PICTURES and not text:
+        if region.label in PICTURES and not text:
             text = "\n".join(row.text for row in inner)
         return Block(
             region.label,
@@ -192,9 +192,3 @@ def _usual_height(units: Sequence[Unit]) -> float:
         if half <= 0 and height > 0:
             return height
     return 1.0
-
-
-def joined_text(lines: Sequence[Line]) -> str:
-    """Running text of lines that are in order."""
-    texts = [line.text for line in lines]
-    return join(texts, vocabulary(texts))

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-TITLES = frozenset(
-    {"doc_title", "paragraph_title", "abstract_title", "reference_title", "content_title"}
-)
-
 # Letters of a heading are at least so much larger than the page's.
 _LARGER, _MUCH_LARGER = 1.25, 1.8
 _LONGEST, _MOST_ROWS = 120, 4

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 
 from serve_app.document import Block, Line
 from serve_app.layout.escaping import escape
-from serve_app.layout.headings import TITLES
 from serve_app.layout.joining import join_two
+from serve_app.layout.labels import PICTURES, RUNNING, TITLES
 from serve_app.layout.paragraphs import begins_item, item_parts
-from serve_app.layout.pictures import PICTURES
 from serve_app.layout.script import is_spaceless
 from serve_app.layout.tables import clean_table
 
 _EMPTY_LINE = "\n\n"
 # A line that ends within a paragraph: two spaces, as PaddleX writes it.
 _BREAK = "  \n"
-# Running text: what may go on in the next column or on the next page.
-_RUNNING = frozenset({"text", "reference", "reference_content", "abstract"})
 _ENDS = re.compile(r"[.!?:;。！？：；…][\"'”’»)）\]\d]*$")
 
 
@@ -93,7 +90,7 @@ def runs_on(above: Block, below: Block, lines: Sequence[Line]) -> bool:
 def _goes_on_after(block: Block) -> bool:
     text = block.text.rstrip()
     return (
-        block.label in _RUNNING
+        block.label in RUNNING
         and len(block.lines) > 1
         and "\n" not in text
         and not _ENDS.search(text)
@@ -102,7 +99,7 @@ def _goes_on_after(block: Block) -> bool:
 
 def _goes_on_from_before(block: Block, lines: Sequence[Line]) -> bool:
     text = block.text.lstrip()
-    if block.label not in _RUNNING or not text or begins_item(text):
+    if block.label not in RUNNING or not text or begins_item(text):
         return False
     if is_spaceless(text[0]):
         return len(block.lines) > 1 and not _is_indented(block, lines)

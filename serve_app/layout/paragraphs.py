@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.boxes import shared
-from serve_app.layout.headings import TITLES
+from serve_app.layout.labels import TITLES
 from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
 

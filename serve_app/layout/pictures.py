@@ -8,8 +8,6 @@ from serve_app.document import Box
 from serve_app.layout.boxes import area, covered
 from serve_app.layout.unit import columns_of
 
-PICTURES = frozenset({"image", "figure", "chart", "flowchart", "header_image", "footer_image"})
-
 # Part of the page from which a box is the page; then what is read there is what there is.
 _PAGE = 0.7
 # Part of a box that lines of text cover: most of what is printed with one and a half spacing.
