@@ -70,6 +70,11 @@ class Edges:
 NO_EDGES = Edges((), (), 0)
 
 
+def is_number(text: str) -> bool:
+    """Whether a line may be the number of a page."""
+    return bool(_NUMBER.fullmatch(unicodedata.normalize("NFKC", text).strip()))
+
+
 def edges_of(page: PageResult) -> Edges:
     """The lines at the edges of a page, but for those of tables and pictures."""
     found = [
@@ -88,9 +93,9 @@ def _edge_line(index: int, line: Line, page_height: int) -> EdgeLine:
     text = unicodedata.normalize("NFKC", line.text).casefold()
     letters = "".join(char for char in _DIGITS.sub("#", text) if char.isalnum() or char == "#")
     middle = (line.box[1] + line.box[3]) / 2 / high
-    is_number = bool(_NUMBER.fullmatch(text.strip()))
-    key = "#" if is_number else letters
-    return EdgeLine(index, key, middle, (line.box[3] - line.box[1]) / high, is_number)
+    may_be = is_number(line.text)
+    key = "#" if may_be else letters
+    return EdgeLine(index, key, middle, (line.box[3] - line.box[1]) / high, may_be)
 
 
 def _rows(edges: Sequence[EdgeLine]) -> list[list[EdgeLine]]:
@@ -208,7 +213,7 @@ def _as_text(block: Block) -> Block:
 
 
 def _label(lines: Sequence[Line], page_height: int) -> str:
-    if all(_NUMBER.fullmatch(line.text.strip()) for line in lines):
+    if all(is_number(line.text) for line in lines):
         return "number"
     middle = sum(line.box[1] + line.box[3] for line in lines) / 2 / len(lines)
     return "header" if middle < page_height / 2 else "footer"

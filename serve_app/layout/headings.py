@@ -25,12 +25,15 @@ def is_heading(text: str, rows: int, size: float) -> bool:
     return bool(_LETTER.search(text)) and not text.endswith((",", ";", ".", "。", "，", "；"))
 
 
-def level_of(label: str, text: str, size: float) -> int:
+def title_label(size: float, *, is_top: bool) -> str:
+    """What a heading without a label is. ``is_top``: it is in the upper part of the page."""
+    return "doc_title" if size >= _MUCH_LARGER and is_top else "paragraph_title"
+
+
+def level_of(label: str, text: str, size: float, *, is_top: bool) -> int:
     """1 for the title of a document, else from 2: by its number, then by its size."""
     if label == "doc_title":
         return 1
     if number := _NUMBERED.match(text):
         return min(2 + number[0].strip(" .、").count("."), 6)
-    if label == "paragraph_title":
-        return 2
-    return 1 if size >= _MUCH_LARGER else 2
+    return 1 if is_top and size >= _MUCH_LARGER and label == "paragraph_title" else 2

@@ -14,15 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from serve_app.layout.columns import is_column_boundary
+from serve_app.layout.columns import is_column_boundary, is_prose
 from serve_app.layout.unit import Row, Unit
 
 # Cuts within cuts: newspapers need five or six. Bounds the time for spirals.
-_MAX_DEPTH = 16
-# In line heights. A gutter is at least that wide; words of a line are nearer.
-_GUTTER = 0.6
+_MAX_DEPTH = 24
+# In line heights: outlines of neighbouring columns overlap by no more, where the gutter is narrow.
+_GUTTER = -0.3
 # In line heights. Rows that belong to a table or a form are nearer to each other.
 _LARGE_GAP = 1.2
+# In line heights, across all columns: something else begins.
+_SECTION_GAP = 3.0
+# Part of the widest gap from which another one is as good.
+_HARDLY_LESS = 0.8
 # Outlines of text are drawn somewhat wide: so much of each may overlap, in line heights.
 _SLACK = 0.2
 # In line heights.
@@ -48,13 +52,20 @@ class _Cutter:
         if len(units) < 2 or depth == 0:
             return [units]
         columns = self._columns(units)
+        if len(columns) == 1 or not all(map(self._is_running, columns)):
+            # Parts of a form or an invoice are apart, and each has columns of its own.
+            apart = self._split_at_gaps(units, self._size * _SECTION_GAP)
+            if len(apart) > 1:
+                return self._down(apart, depth)
         if len(columns) > 1:
             return [leaf for column in columns for leaf in self.cut(column, depth - 1)]
         parts = self._bands(units)
         if len(parts) == 1:
-            parts = self._split_down(units, self._size * _LARGE_GAP)
-        if len(parts) == 1:
-            return [units]
+            parts = self._split_at_gaps(units, self._size * _LARGE_GAP)
+        return self._down(parts, depth) if len(parts) > 1 else [units]
+
+    def _down(self, parts: list[list[Unit]], depth: int) -> list[list[Unit]]:
+        """Parts one below the other."""
         leaves: list[list[Unit]] = []
         was_whole = False
         for part in parts:
@@ -102,6 +113,21 @@ class _Cutter:
             parts[-1].append(unit)
             reach = max(reach, unit.box[3] - slack)
         return parts
+
+    def _is_running(self, column: list[Unit]) -> bool:
+        return any(unit.is_solid for unit in column) or is_prose(column, self._size)
+
+    def _split_at_gaps(self, units: list[Unit], least: float) -> list[list[Unit]]:
+        """Cut at the widest white space across all of it, and where it is hardly less wide."""
+        bands = self._split_down(units, 0.0)
+        bottoms = [max(unit.box[3] for unit in band) for band in bands]
+        tops = [min(unit.box[1] for unit in band) for band in bands]
+        widest = max(
+            (top - bottom for bottom, top in zip(bottoms, tops[1:], strict=False)), default=0
+        )
+        if widest < least:
+            return [units]
+        return self._split_down(units, max(widest * _HARDLY_LESS, least))
 
     def _bands(self, units: list[Unit]) -> list[list[Unit]]:
         """Bands from top to bottom; those with the same gutter through them are one."""
