@@ -62,14 +62,14 @@ class ParseRoutes:
     ) -> Response:
         info = await self._service.inspect(data)
         pages = parse_page_ranges(params.pages, len(info.pages))
-        work = Work(data, info, pages, params.model, params.options)
+        work = Work(data, info, pages, params.model, params.options, params.finish)
         return await answer(self._service, work, deadline, writer_for(params), task)
 
 
 def writer_for(params: ParseParams) -> Writer:
     """The writer of the format that was asked for."""
     if params.format == "json":
-        return JsonWriter(params.images)
+        return JsonWriter(params.images, params.finish)
     if params.format == "text":
         return TextWriter()
     return MarkdownWriter(params.images)

@@ -6,6 +6,7 @@ An unknown name is an error with the nearest known one, never ignored.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
+from serve_app.api.finish import DEFAULT, Finish, FurnitureChoice, PictureText, finish_of
 from serve_app.document import OnPageError, PredictOptions
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
@@ -25,7 +27,17 @@ from serve_app.settings import AppSettings
 
 Format = Literal["markdown", "json", "text"]
 
-OWN = ("model", "format", "pages", "images", "orientation", "priority", "on_page_error")
+OWN = (
+    "model",
+    "format",
+    "pages",
+    "images",
+    "furniture",
+    "picture_text",
+    "orientation",
+    "priority",
+    "on_page_error",
+)
 ORIENTATION = "use_doc_orientation_classify"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
 LISTS = frozenset({"markdown_ignore_labels"})
@@ -59,6 +71,7 @@ class ParseParams:
     pages: str | None
     images: PageImages
     options: PredictOptions
+    finish: Finish = DEFAULT
 
 
 def default_model(settings: AppSettings) -> str:
@@ -95,18 +108,20 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     format_ = cast(Format, _choice(given, "format", get_args(Format), "markdown"))
     images = cast(PageImages, _choice(given, "images", get_args(PageImages), "data_uri"))
     on_page_error = _choice(given, "on_page_error", get_args(OnPageError), "fail")
-    options = _options(given, settings.models[model].pipeline)
-    return ParseParams(
-        model,
-        format_,
-        given.get("pages"),
-        images,
-        _predict_options(
-            options,
-            with_images=images == "data_uri" and format_ != "text",
-            on_page_error=cast(OnPageError, on_page_error),
-        ),
+    furniture = _choice(given, "furniture", get_args(FurnitureChoice), "omit")
+    picture_text = _choice(given, "picture_text", get_args(PictureText), "keep")
+    options = _predict_options(
+        _options(given, settings.models[model].pipeline),
+        with_images=images == "data_uri" and format_ != "text",
+        on_page_error=cast(OnPageError, on_page_error),
     )
+    finish = finish_of(options, settings.models[model])
+    finish = dataclasses.replace(
+        finish,
+        furniture=cast(FurnitureChoice, furniture),
+        picture_text=cast(PictureText, picture_text),
+    )
+    return ParseParams(model, format_, given.get("pages"), images, options, finish)
 
 
 def _predict_options(
@@ -174,6 +189,8 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "model": (sorted(settings.models), default_model(settings)),
         "format": (list(get_args(Format)), "markdown"),
         "images": (list(get_args(PageImages)), "data_uri"),
+        "furniture": (list(get_args(FurnitureChoice)), "omit"),
+        "picture_text": (list(get_args(PictureText)), "keep"),
         "priority": (list(get_args(Priority)), "interactive"),
         "on_page_error": (list(get_args(OnPageError)), "fail"),
     }
