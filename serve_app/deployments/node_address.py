@@ -7,10 +7,10 @@ process (Ray 2.60); ``tests/e2e/test_listeners.py`` would notice a change.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 import ray
+from ray._common.network_utils import build_address, is_localhost
 from ray.serve._private import replica
 
 
@@ -23,12 +23,11 @@ def listen_where_the_node_does() -> None:
         AttributeError: Serve no longer has the name; the replica does not start.
     """
     address = ray.util.get_node_ip_address()
-    if not ipaddress.ip_address(address).is_loopback:
+    if not is_localhost(address):
         return
     add_port = replica.add_port_to_grpc_server
-    host = f"[{address}]" if ":" in address else address
 
     def add_loopback_port(server: Any, _: str) -> Any:
-        return add_port(server, f"{host}:0")
+        return add_port(server, build_address(address, 0))
 
     replica.add_port_to_grpc_server = add_loopback_port
