@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from serve_app.errors import OcrServeError
 from serve_app.facts import Priority, TaskRecord
 
+Box: TypeAlias = tuple[float, float, float, float]
+LineSource = Literal["ocr", "layer"]
 FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
 OnPageError = Literal["fail", "partial"]
@@ -106,6 +108,50 @@ class Markdown:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text on a page.
+
+    Attributes:
+        text: as recognised, or as the file itself has it.
+        box: left, top, right, bottom; pixels of the predicted picture.
+        score: the recogniser's confidence, 0 to 1; 1 for the file's own text.
+        source: ``ocr``, or ``layer``: the text layer of a PDF.
+    """
+
+    text: str
+    box: Box
+    score: float
+    source: LineSource = "ocr"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A piece of a page: a paragraph, a heading, a table, a picture.
+
+    Attributes:
+        label: what it is, in PaddleX's words (``text``, ``paragraph_title``, ``table``, ``image``,
+            ``header``, …).
+        box: left, top, right, bottom; pixels of the predicted picture.
+        lines: indexes into ``PageResult.lines``, in reading order. Each line of a page is in
+            exactly one of its blocks.
+        text: the lines joined to running text; of a table its HTML.
+        level: of a heading, from 1; 0 for all else.
+        image: of a picture, its key in ``Markdown.images``.
+        recovered: whether no box of the layout model stands behind it.
+        score: the layout model's confidence, 0 to 1; None without a box of it.
+    """
+
+    label: str
+    box: Box
+    lines: tuple[int, ...] = ()
+    text: str = ""
+    level: int = 0
+    image: str | None = None
+    recovered: bool = False
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PageResult:
     """What an engine computed for one page.
 
@@ -114,7 +160,9 @@ class PageResult:
         width, height: size of the predicted picture, pixels.
         pruned_json: the pipeline's ``json["res"]`` without ``input_path`` and ``page_index``,
             encoded as UTF-8 JSON (kept as bytes: nobody on the way needs to parse it).
-        text: the recognised lines in reading order.
+        text: the texts of the recognised lines, in reading order.
+        lines: the same lines with their places.
+        blocks: all of the page in reading order; they hold every line once.
         markdown: for layout pipelines only.
         images: drawn pictures by PaddleX's own names (JPEG bytes), if asked for;
             ``input_img`` is the page itself.
@@ -133,6 +181,8 @@ class PageResult:
     exports: Mapping[str, bytes] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     record: TaskRecord | None = None
+    lines: tuple[Line, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

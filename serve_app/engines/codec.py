@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from serve_app.document import Markdown, PageResult
+from serve_app.document import Block, Box, Line, LineSource, Markdown, PageResult
 
 _LENGTH = struct.Struct("<I")
 
@@ -22,6 +23,8 @@ def encode_result(result: PageResult) -> list[bytes]:
         "pruned": len(result.pruned_json),
         "text": list(result.text),
         "notices": list(result.notices),
+        "lines": [[line.text, line.box, line.score, line.source] for line in result.lines],
+        "blocks": [asdict(block) for block in result.blocks],
         "images": _append(blobs, result.images),
         "exports": _append(blobs, result.exports),
     }
@@ -65,9 +68,24 @@ def decode_result(payload: bytes) -> PageResult:
             images=images,
             exports=exports,
             notices=tuple(head["notices"]),
+            lines=tuple(_line(*one) for one in head["lines"]),
+            blocks=tuple(_block(one) for one in head["blocks"]),
         )
     except (KeyError, TypeError, RecursionError, struct.error) as error:
         raise ValueError(f"not a page result: {type(error).__name__}") from None
+
+
+def _line(text: str, box: Sequence[float], score: float, source: LineSource) -> Line:
+    return Line(text, _box(box), score, source)
+
+
+def _block(told: Mapping[str, Any]) -> Block:
+    return Block(**{**told, "box": _box(told["box"]), "lines": tuple(told["lines"])})
+
+
+def _box(numbers: Sequence[float]) -> Box:
+    left, top, right, bottom = numbers
+    return left, top, right, bottom
 
 
 def _append(blobs: list[bytes], named: Mapping[str, bytes]) -> list[tuple[str, int]]:

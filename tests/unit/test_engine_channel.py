@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.document import Markdown, PageResult
+from serve_app.document import Block, Line, Markdown, PageResult
 from serve_app.engines import channel
 from serve_app.engines.codec import decode_result, encode_result
 
@@ -155,6 +155,22 @@ names = st.text(max_size=8)
 blobs = st.dictionaries(names, st.binary(max_size=40), max_size=3)
 lines = st.lists(st.text(max_size=12), max_size=4).map(tuple)
 markdowns = st.builds(Markdown, st.text(max_size=40), blobs, st.booleans(), st.booleans())
+numbers = st.floats(0, 20_000, allow_nan=False)
+boxes = st.tuples(numbers, numbers, numbers, numbers)
+placed_lines = st.builds(
+    Line, st.text(max_size=12), boxes, st.floats(0, 1), st.sampled_from(["ocr", "layer"])
+)
+blocks = st.builds(
+    Block,
+    label=st.text(max_size=9),
+    box=boxes,
+    lines=st.lists(st.integers(0, 99), max_size=4).map(tuple),
+    text=st.text(max_size=12),
+    level=st.integers(0, 6),
+    image=st.none() | st.text(max_size=9),
+    recovered=st.booleans(),
+    score=st.none() | st.floats(0, 1),
+)
 results = st.builds(
     PageResult,
     index=st.integers(0, 10_000),
@@ -166,6 +182,8 @@ results = st.builds(
     images=blobs,
     exports=blobs,
     notices=lines,
+    lines=st.lists(placed_lines, max_size=3).map(tuple),
+    blocks=st.lists(blocks, max_size=3).map(tuple),
 )
 
 
@@ -191,7 +209,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=8,
 )
-members = ("index", "width", "height", "pruned", "text", "notices", "images", "exports", "markdown")
+members = (
+    *("index", "width", "height", "pruned", "text", "notices", "images", "exports", "markdown"),
+    *("lines", "blocks"),
+)
 
 
 @given(head=json_values | st.fixed_dictionaries({}, optional=dict.fromkeys(members, json_values)))
