@@ -314,7 +314,9 @@ class GatewaySettings(Strict):
         "of all others are refused where no key is asked for.",
     )
     max_queued_requests: PositiveInt = Field(
-        64, description="Waiting in Serve's proxy, should a replica not even refuse in time."
+        1024,
+        description="Waiting in each of Serve's proxies: a burst is handed on one by one, and what "
+        "finds no room is dropped by Serve, whoever sent it.",
     )
     window_pages: PositiveInt = Field(
         4, description="Pages of one document in flight or waiting to be assembled."
