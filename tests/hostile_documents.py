@@ -15,16 +15,29 @@ MIB = 2**20
 PAGE = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %g %g]/Contents 4 0 R/Resources<<%s>>>>"
 
 
-def deflated(data: bytes, times: int = 1) -> bytes:
-    """Each time may shrink what repeats a thousandfold."""
+def deflated(data: bytes) -> bytes:
+    """What repeats shrinks a thousandfold."""
+    return zlib.compress(data, 9)
+
+
+def deflated_repeat(first: bytes, block: bytes, times: int) -> bytes:
+    """``first`` and then a block so many times, deflated; the block is packed once."""
+    packer = zlib.compressobj(9)
+    head = packer.compress(first) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    check = zlib.adler32(first)
     for _ in range(times):
-        data = zlib.compress(data, 9)
-    return data
+        check = zlib.adler32(block, check)
+    last = b"\x03\x00"  # an empty block that ends the stream
+    return head + packed * times + last + struct.pack(">I", check)
+
+
+BLANK = b" " * 8 * MIB
 
 
 @cache
 def object_stream_pdf(size_mib: int) -> bytes:
-    """All objects in one stream of this size, deflated twice: 64 MiB are 650 bytes of file.
+    """All objects in one stream of this size, deflated twice: 400 MiB are a kilobyte of file.
 
     Whoever looks for the number of pages must inflate it.
     """
@@ -37,7 +50,7 @@ def object_stream_pdf(size_mib: int) -> bytes:
     for number, content in enumerate(objects, 1):
         places += b"%d %d " % (number, len(body))
         body += content + b" "
-    raw = deflated((places + body).ljust(size_mib * MIB), 2)
+    raw = deflated(deflated_repeat(places + body, BLANK, size_mib // 8))
     out = bytearray(b"%PDF-1.5\n")
     stream_at = len(out)
     head = b"/Type/ObjStm/N %d/First %d/Filter[/FlateDecode/FlateDecode]"
@@ -82,35 +95,33 @@ def hidden_jpeg2000_pdf(side: int = 6000) -> bytes:
 def flate_picture_pdf(side: int = 30_000, *, times: int = 2) -> bytes:
     """A grey picture of side x side pixels, deflated ``times``, with a mask of the same size."""
     raw = bytes(side * 1024)  # the rest is missing
+    for _ in range(times):
+        raw = deflated(raw)
     filters = b"/FlateDecode" * times
     head = b"/Width %d/Height %d/ColorSpace/DeviceGray/Filter[%s]" % (side, side, filters)
-    mask = _stream(deflated(raw, times), b"/Type/XObject/Subtype/Image/BitsPerComponent 8" + head)
-    return _picture_pdf(deflated(raw, times), head + b"/SMask 6 0 R", mask)
+    mask = _stream(raw, b"/Type/XObject/Subtype/Image/BitsPerComponent 8" + head)
+    return _picture_pdf(raw, head + b"/SMask 6 0 R", mask)
 
 
 @cache
 def flate_content_pdf(size_mib: int = 2048) -> bytes:
     """A page whose content is blank, and so large, deflated twice."""
-    packer = zlib.compressobj(9)
-    once = b"".join(packer.compress(b" " * MIB) for _ in range(size_mib)) + packer.flush()
-    return _assemble_pdf(_page_pdf(deflated(once), b"/Filter[/FlateDecode/FlateDecode]"))
+    content = deflated(deflated_repeat(b"", BLANK, size_mib // 8))
+    return _assemble_pdf(_page_pdf(content, b"/Filter[/FlateDecode/FlateDecode]"))
 
 
 @cache
 def lines_pdf(count: int = 5_000_000) -> bytes:
-    """A page of so many lines; five million are some 90 KB."""
-    block = b"0 0 m 595 842 l S\n" * 1000
-    packer = zlib.compressobj(9)
-    content = b"".join(packer.compress(block) for _ in range(count // 1000)) + packer.flush()
+    """A page of so many lines: five million are 90 KB."""
+    content = deflated_repeat(b"", b"0 0 m 595 842 l S\n" * 50_000, count // 50_000)
     return _assemble_pdf(_page_pdf(content, b"/Filter/FlateDecode"))
 
 
 @cache
 def curves_pdf(count: int = 400_000) -> bytes:
     """A page of wide translucent curves: little memory, much time."""
-    block = b"0 0 m 595 0 0 842 595 842 c S\n" * 100
-    content = b"90 w /G gs\n" + block * (count // 100)
-    objects = _page_pdf(
-        deflated(content), b"/Filter/FlateDecode", resources=b"/ExtGState<</G<</CA 0.01>>>>"
+    content = deflated_repeat(
+        b"90 w /G gs\n", b"0 0 m 595 0 0 842 595 842 c S\n" * 10_000, count // 10_000
     )
+    objects = _page_pdf(content, b"/Filter/FlateDecode", resources=b"/ExtGState<</G<</CA 0.01>>>>")
     return _assemble_pdf(objects)

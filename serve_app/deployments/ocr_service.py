@@ -37,7 +37,6 @@ from serve_app.document import PageResult
 from serve_app.documents.renderer import PageRenderer, PageSource
 from serve_app.engines.environment import engine_device, engine_environment
 from serve_app.engines.process import EngineProcess, Prediction
-from serve_app.engines.weights import default_cache_dir
 from serve_app.errors import (
     DeadlineExceeded,
     EngineCrashed,
@@ -71,6 +70,7 @@ class OCRService:
         pool: this replica's pool, by name.
         settings: the whole application's.
         factory: import path of the engine's factory; tests give a fake one.
+        rendered: whether engines are given rendered pages; by default fake ones take the file.
         probe: reads the devices; tests give a fake one.
         registry, watch: handles of the singletons; without them the replica decides alone.
     """
@@ -83,13 +83,14 @@ class OCRService:
         probe: MemoryProbe | None = None,
         registry: Any = None,
         watch: Any = None,
+        rendered: bool | None = None,
     ) -> None:
         configure_logging(settings.log_level)
         sweep()
         self._pool_name, self._pool, self._settings = pool, settings.pools[pool], settings
         self._factory = factory
-        # Fake engines take the file as it is.
-        self._renderer = None if factory else PageRenderer(settings.limits, settings.documents)
+        rendered = factory is None if rendered is None else rendered
+        self._renderer = PageRenderer(settings.limits, settings.documents) if rendered else None
         self._heartbeat: Heartbeat | None = None
         self._replica, node = _identity()
         try:
@@ -413,11 +414,7 @@ class OCRService:
         spec = {
             "model": model.model_dump(mode="json"),
             "device": engine_device(self._pool, model),
-            "sandbox": {
-                "gpu": self._pool.device == "gpu",
-                "hub": _from_hub(model),
-                "read": _read_by_engines(settings, model),
-            },
+            "sandbox": {"gpu": self._pool.device == "gpu", "hub": _from_hub(model)},
         }
         font_path, budget_bytes = settings.paddlex.font_path, self._budget_bytes
         environment = engine_environment(self._pool, model, font_path, budget_bytes)
@@ -450,13 +447,6 @@ class OCRService:
         """Another level; the guard, which found it, wakes its pages itself."""
         if self._heartbeat is not None:
             self._heartbeat.crossed()
-
-
-def _read_by_engines(settings: AppSettings, model: ModelSettings) -> list[str]:
-    """Files and folders that may lie in a home folder, which is closed to engines otherwise."""
-    weights = model.weights.directory or model.weights.cache_dir or default_cache_dir()
-    font = settings.paddlex.font_path
-    return [str(weights), *([str(font)] if font is not None else [])]
 
 
 def _from_hub(model: ModelSettings) -> bool:

@@ -98,6 +98,7 @@ class Parsers:
         self._starting = asyncio.Lock()
         self._host: ChildProcess | None = None
         self._jobs = 0
+        self._closed = False
         self._expiry: asyncio.TimerHandle | None = None
         self._endings: set[asyncio.Task[object]] = set()
 
@@ -123,14 +124,20 @@ class Parsers:
                     log.warning("parser lost", extra={"host": self._name, "error": str(why)})
         raise ParserUnavailable("ended from outside, twice")
 
-    async def prepare(self) -> None:
-        """Start the host, if it does not run. Raises ParserUnavailable."""
-        with self._in_use():
+    def prepare(self) -> None:
+        """Have the host started, if it does not run; the next job tells if that fails."""
+        if self.host_pid is None:
+            self._run(self._prepared())
+
+    async def _prepared(self) -> None:
+        with self._in_use(), contextlib.suppress(ParserUnavailable):
             await self._started()
 
     async def close(self) -> None:
-        """End the host and with it all its processes."""
-        self._expire()
+        """End the host and with it all its processes; who still waits for one is told."""
+        self._closed = True
+        async with self._starting:  # one that is being started is ended, too
+            self._expire()
         await asyncio.gather(*self._endings, return_exceptions=True)
 
     async def _attempt(
@@ -153,6 +160,8 @@ class Parsers:
 
     async def _started(self) -> ChildProcess:
         async with self._starting:
+            if self._closed:
+                raise ParserUnavailable("the parsers are closed")
             if self._host is not None and self._host.alive:
                 return self._host
             host = ChildProcess(self._factory, name=self._name, host=HOST, env=_ENVIRONMENT)
@@ -176,7 +185,7 @@ class Parsers:
             yield
         finally:
             self._jobs -= 1
-            if not self._jobs:
+            if not self._jobs and not self._closed:
                 loop = asyncio.get_running_loop()
                 self._expiry = loop.call_later(self._idle_timeout_s, self._expire)
 

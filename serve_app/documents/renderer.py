@@ -59,12 +59,9 @@ class PageRenderer:
             factory=factory,
         )
 
-    async def prepare(self) -> None:
-        """Be ready for a page that comes soon; a failure is told when it does."""
-        try:
-            await self._parsers.prepare()
-        except ParserUnavailable:
-            return
+    def prepare(self) -> None:
+        """Start what a page that comes soon will need; whether that fails is told when it comes."""
+        self._parsers.prepare()
 
     async def render(
         self, data: Buffer, kind: FileKind, index: int, *, deadline_s: float
@@ -126,6 +123,8 @@ class PageSource:
         self.render_bytes = 0
 
     def __enter__(self) -> PageSource:
+        if self._renderer is not None:
+            self._renderer.prepare()  # while an engine is waited for
         return self
 
     def __exit__(self, *_: object) -> None:

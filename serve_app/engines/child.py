@@ -30,6 +30,7 @@ log = logging.getLogger("ocr_serve.child")
 
 ENGINE_HOST = "serve_app.engines.host"
 GONE_WITHIN_S = 5.0  # for the kernel to end a killed process, and for us to hear of it
+LAST_LINES_WITHIN_S = 1.0
 MAX_LOG_LINE = 2000
 
 
@@ -154,7 +155,10 @@ class ChildProcess:
                 channel.send(self._sock, {"op": "exit"})
             await asyncio.wait([self.exited], timeout=grace_s)
         self.kill()
-        return await asyncio.shield(self.exited)
+        returncode = await asyncio.shield(self.exited)
+        if self._log_task is not None:  # its last lines; a process that it had forked may hold on
+            await asyncio.wait([self._log_task], timeout=LAST_LINES_WITHIN_S)
+        return returncode
 
     def kill(self) -> None:
         """End the process at once; ``exited`` is set when the kernel says so."""

@@ -35,7 +35,7 @@ PREFIXES = (
     *("CUDA_", "CUDNN_", "CUBLAS_", "NVIDIA_", "TF32_"),
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "DNNL_", "ONEDNN_", "TBB_"),
     *("OPENVINO_", "OV_", "ORT_", "ONNXRUNTIME_"),
-    *("FLAGS_", "PADDLE_", "GLOG_"),
+    *("FLAGS_", "PADDLE_", "GLOG_", "MPLCONFIG"),
     "MALLOC_",
 )
 HUB_NAMES = frozenset(

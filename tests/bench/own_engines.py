@@ -14,6 +14,7 @@ import psutil
 
 from serve_app.config_check import check_args
 from serve_app.document import PredictOptions
+from serve_app.documents.renderer import PageRenderer, PageSource
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess
 from serve_app.errors import OcrServeError
@@ -44,10 +45,12 @@ class OwnEngines:
         self._pipeline, self._threads = pipeline, threads
         self._engines: list[EngineProcess] = []
         self._free: asyncio.Queue[EngineProcess] = asyncio.Queue()
+        self._renderer: PageRenderer | None = None
 
     async def start(self) -> None:
         self._engines, self._free = [], asyncio.Queue()
         settings = _settings()
+        self._renderer = PageRenderer(settings.limits, settings.documents)
         model = settings.models[self._pipeline.name]
         count = model.max_concurrent_predictions
         if self._threads is not None:
@@ -55,8 +58,6 @@ class OwnEngines:
             model, count = model.model_copy(update={"engine": engine_settings}), 1
         spec = {
             "model": model.model_dump(mode="json"),
-            "limits": settings.limits.model_dump(mode="json"),
-            "documents": settings.documents.model_dump(mode="json"),
             "device": "cpu",
         }
         pool, font_path = settings.pools[POOL], settings.paddlex.font_path
@@ -84,13 +85,17 @@ class OwnEngines:
 
     async def stop(self) -> None:
         await asyncio.gather(*(engine.stop() for engine in self._engines))
+        if self._renderer is not None:
+            await self._renderer.close()
 
     async def _page(self, sample: Sample, index: int) -> tuple[str, ...]:
         options = dataclasses.asdict(PredictOptions(dict(self._pipeline.predict)))
-        job = {"kind": sample.kind, "index": index, "options": options}
+        job = {"index": index, "options": options}
         engine = await self._free.get()
         try:
-            prediction = await engine.predict(job, sample.data, timeout_s=READ_TIMEOUT_S)
+            with PageSource(self._renderer, sample.data, sample.kind, index) as page:
+                frame = await page.frame(READ_TIMEOUT_S)
+                prediction = await engine.predict(job, frame, timeout_s=READ_TIMEOUT_S)
         except OcrServeError as error:
             raise ContenderFailed(f"{self.name}, {sample.name}: {error}") from None
         finally:

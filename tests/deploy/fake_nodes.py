@@ -25,7 +25,7 @@ from tests.e2e.server import free_port, tagged
 from tests.e2e.waiting import eventually
 from tests.processes import command_of
 
-CLUSTER_TAG = "OCR_SERVE_TEST_CLUSTER"
+CLUSTER_TAG = "PYTHON_OCR_SERVE_TEST_CLUSTER"  # so that children inherit it
 IDLE_MINUTES = 0.15
 START_TIMEOUT_S = 60
 

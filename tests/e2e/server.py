@@ -35,7 +35,8 @@ SHIPPED_CONFIG = ROOT / "configs" / "local.yaml"
 READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 45.0
 REQUEST_TIMEOUT_S = 300.0
-TAG = "OCR_SERVE_TEST_SERVER"
+# Begins as the variables do that children inherit (sandbox/environment.py).
+TAG = "PYTHON_OCR_SERVE_TEST_SERVER"
 ENGINE = "serve_app.engines.paddle:build"
 
 

@@ -111,7 +111,7 @@ async def test_the_kernel_shows_no_secret_in_the_environment_that_children_start
     parsers = Parsers("host", {}, LIMITS, idle_timeout_s=60, factory=exploits.PARSER)
     engine = EngineProcess("fake", {}, factory=FACTORY)
     try:
-        await parsers.prepare()
+        (await parsers.run({}, b"", timeout_s=30))[0].close()
         await engine.start(timeout_s=30)
         for pid in (parsers.host_pid, engine.pid):
             environ = started_with(pid)
