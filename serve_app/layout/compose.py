@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import median
 
 from serve_app.document import Block
@@ -111,10 +111,11 @@ class _Composer:
             if is_table:
                 yield self._table_block(run)
                 continue
-            for paragraph in paragraphs(run, self._labels):
-                yield self._text_block(paragraph)
+            found = list(paragraphs(run, self._labels))
+            for paragraph, below in zip_longest(found, found[1:]):
+                yield self._text_block(paragraph, below)
 
-    def _text_block(self, paragraph: Paragraph) -> Block:
+    def _text_block(self, paragraph: Paragraph, below: Paragraph | None) -> Block:
         region = self._region_of(paragraph.rows)
         lines = _lines_of(paragraph.rows)
         size = median(row.height for row in paragraph.rows) / self._size
@@ -127,6 +128,8 @@ class _Composer:
         is_top = box[1] < _TITLE_PART * self._page.height
         if label == "text" and is_heading:
             label = headings.title_label(size, is_top=is_top)
+        elif label == "text" and below and self._is_section(paragraph, text, below):
+            label = "paragraph_title"
         level = 0
         if label in TITLES:
             text = join((row.text for row in paragraph.rows), self._words)
@@ -134,6 +137,12 @@ class _Composer:
             level = headings.level_of(label, text, size, is_top=is_top)
         score = region.score if region else None
         return Block(label, box, lines, text, level, None, region is None, score)
+
+    def _is_section(self, paragraph: Paragraph, text: str, below: Paragraph) -> bool:
+        """Whether a line is a numbered heading in letters of the text's size."""
+        if len(paragraph.rows) > 1 or below.is_list:
+            return False
+        return headings.is_numbered_section(text, self._joined(below))
 
     def _joined(self, paragraph: Paragraph) -> str:
         starts = [0, *sorted(paragraph.breaks), len(paragraph.rows)]
