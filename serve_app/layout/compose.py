@@ -13,12 +13,13 @@ from serve_app.layout.boxes import sound, union
 from serve_app.layout.frame import frame_of, is_on_its_side
 from serve_app.layout.furniture import is_number
 from serve_app.layout.grid import grid_of
-from serve_app.layout.joining import join, vocabulary
+from serve_app.layout.joining import join, plain, vocabulary
 from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, TITLES
 from serve_app.layout.order import reading_order, rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.paragraphs import Paragraph, paragraphs
 from serve_app.layout.regions import Regions
+from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
 from serve_app.layout.unit import Row, Unit
 
@@ -157,8 +158,10 @@ class _Composer:
         assert region is not None, "dropped ones are no units"
         inner = rows(self._regions.units(index))
         text = region.text
-        if region.label in PICTURES and not text:
-            text = "\n".join(row.text for row in inner)
+        if region.label in PICTURES:
+            known = squeezed(text)
+            more = [row.text for row in inner if not known or squeezed(row.text) not in known]
+            text = "\n".join([*([text] if text else []), *(plain(line) for line in more)])
         image = region.image if region.label != "table" else None
         box, lines = sound(region.box), _lines_of(inner)
         return Block(region.label, box, lines, text, 0, image, False, region.score)

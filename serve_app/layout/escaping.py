@@ -43,6 +43,11 @@ def escape_heading(text: str) -> str:
     return _CLOSING.sub(r"\\\g<0>", text)
 
 
+def escape_formula(text: str) -> str:
+    """LaTeX that is no tag and no link to those who do not know formulas: by spaces alone."""
+    return re.sub(r"\]\s*(?=[(\[:])", "] ", _TAG.sub("< ", text))
+
+
 def _anywhere(text: str) -> str:
     text = _BACKSLASH.sub(r"\\\\", text)
     text = _ENTITY.sub("&amp;", text)
