@@ -54,10 +54,12 @@ def is_column_boundary(
         return True
     if gap < _WIDE * size:
         return False
-    if _aligned(first, second, size) < 0.5 or _have_own_steps(first, second):
+    if _aligned(first, second, size) < 0.5:
         return True
     if first.are_labels or second.is_numeric:
         return False
+    if _have_own_steps(first, second):
+        return True
     if first.is_prose or second.is_prose:
         short = second if first.is_prose else first
         return short.is_tight and len(short.units) > 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from statistics import median
 
 from serve_app.document import Block
@@ -13,12 +13,13 @@ from serve_app.layout.boxes import sound, union
 from serve_app.layout.frame import frame_of, is_on_its_side
 from serve_app.layout.furniture import is_number
 from serve_app.layout.grid import grid_of
-from serve_app.layout.joining import join, vocabulary
+from serve_app.layout.joining import join, plain, vocabulary
 from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, TITLES
 from serve_app.layout.order import reading_order, rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.paragraphs import Paragraph, paragraphs
 from serve_app.layout.regions import Regions
+from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
 from serve_app.layout.unit import Row, Unit
 
@@ -111,10 +112,11 @@ class _Composer:
             if is_table:
                 yield self._table_block(run)
                 continue
-            for paragraph in paragraphs(run, self._labels):
-                yield self._text_block(paragraph)
+            found = list(paragraphs(run, self._labels))
+            for paragraph, below in zip_longest(found, found[1:]):
+                yield self._text_block(paragraph, below)
 
-    def _text_block(self, paragraph: Paragraph) -> Block:
+    def _text_block(self, paragraph: Paragraph, below: Paragraph | None) -> Block:
         region = self._region_of(paragraph.rows)
         lines = _lines_of(paragraph.rows)
         size = median(row.height for row in paragraph.rows) / self._size
@@ -127,6 +129,8 @@ class _Composer:
         is_top = box[1] < _TITLE_PART * self._page.height
         if label == "text" and is_heading:
             label = headings.title_label(size, is_top=is_top)
+        elif label == "text" and below and self._is_section(paragraph, text, below):
+            label = "paragraph_title"
         level = 0
         if label in TITLES:
             text = join((row.text for row in paragraph.rows), self._words)
@@ -134,6 +138,12 @@ class _Composer:
             level = headings.level_of(label, text, size, is_top=is_top)
         score = region.score if region else None
         return Block(label, box, lines, text, level, None, region is None, score)
+
+    def _is_section(self, paragraph: Paragraph, text: str, below: Paragraph) -> bool:
+        """Whether a line is a numbered heading in letters of the text's size."""
+        if len(paragraph.rows) > 1 or below.is_list:
+            return False
+        return headings.is_numbered_section(text, self._joined(below))
 
     def _joined(self, paragraph: Paragraph) -> str:
         starts = [0, *sorted(paragraph.breaks), len(paragraph.rows)]
@@ -148,8 +158,10 @@ class _Composer:
         assert region is not None, "dropped ones are no units"
         inner = rows(self._regions.units(index))
         text = region.text
-        if region.label in PICTURES and not text:
-            text = "\n".join(row.text for row in inner)
+        if region.label in PICTURES:
+            known = squeezed(text)
+            more = [row.text for row in inner if not known or squeezed(row.text) not in known]
+            text = "\n".join([*([text] if text else []), *(plain(line) for line in more)])
         image = region.image if region.label != "table" else None
         box, lines = sound(region.box), _lines_of(inner)
         return Block(region.label, box, lines, text, 0, image, False, region.score)

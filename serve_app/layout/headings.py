@@ -6,14 +6,18 @@ import re
 
 # Letters of a heading are at least so much larger than the page's.
 _LARGER, _MUCH_LARGER = 1.25, 1.8
-_LONGEST, _MOST_ROWS = 120, 4
+_LONGEST, _LONGEST_NUMBERED, _MOST_ROWS = 120, 80, 4
 _LONGEST_LABELLED = 250
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}(?:\.\d{1,3})*)[.、]?(?=\s|[^\W\d_])")
+_SENTENCES = re.compile(r"[.!?]\s+[A-ZÀ-ÖØ-Þ]|[。！？].")
+_SENTENCE_ENDS = (",", ";", ".", ":", "。", "，", "；", "：")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def keeps_title(text: str, rows: int) -> bool:
     """Whether what the layout model calls a title may be one: not a paragraph."""
+    if _SENTENCES.search(text) and text.rstrip().endswith((".", "。")):
+        return False
     return bool(text.strip()) and rows <= 2 * _MOST_ROWS and len(text) <= _LONGEST_LABELLED
 
 
@@ -22,7 +26,17 @@ def is_heading(text: str, rows: int, size: float) -> bool:
     text = text.strip()
     if size < _LARGER or rows > _MOST_ROWS or not 2 <= len(text) <= _LONGEST:
         return False
-    return bool(_LETTER.search(text)) and not text.endswith((",", ";", ".", "。", "，", "；"))
+    letters = len(_LETTER.findall(text))
+    return letters * 2 >= len(text.replace(" ", "")) and not text.endswith(_SENTENCE_ENDS)
+
+
+def is_numbered_section(text: str, below: str) -> bool:
+    """Whether a line by itself is the numbered heading of the paragraph below it."""
+    text = text.strip()
+    if not _NUMBERED.match(text) or len(text) > _LONGEST_NUMBERED or text.endswith(_SENTENCE_ENDS):
+        return False
+    letters = len(_LETTER.findall(text))
+    return letters * 2 >= len(text.replace(" ", "")) and len(below) > 1.5 * len(text)
 
 
 def title_label(size: float, *, is_top: bool) -> str:

@@ -12,6 +12,7 @@ documents, 1984) with one change: bands are merged before they are cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.columns import is_column_boundary, is_prose
@@ -21,6 +22,8 @@ from serve_app.layout.unit import Row, Unit
 _MAX_DEPTH = 24
 # In line heights: outlines of neighbouring columns overlap by no more, where the gutter is narrow.
 _GUTTER = -0.3
+# In line heights: white space between columns of short lines, and what may be left of it.
+_WIDE, _NARROW = 1.5, 0.5
 # In line heights. Rows that belong to a table or a form are nearer to each other.
 _LARGE_GAP = 1.2
 # In line heights, across all columns: something else begins.
@@ -131,17 +134,16 @@ class _Cutter:
 
     def _bands(self, units: list[Unit]) -> list[list[Unit]]:
         """Bands from top to bottom; those with the same gutter through them are one."""
-        gutter = self._size * _GUTTER
         groups: list[_Group] = []
         for units_of_band in self._split_down(units, 0.0):
             band = _Band(units_of_band, self._split_along(units_of_band))
             headline = len(band.strips) == 1 and self._is_large(units_of_band)
-            if groups and not headline and groups[-1].take(band, gutter):
+            if groups and not headline and groups[-1].take(band):
                 continue
             taken = groups[-1].give_up(band) if groups and not headline else []
-            groups.append(_Group())
+            groups.append(_Group(self._size))
             for each in (*taken, band):
-                groups[-1].add(each, gutter)
+                groups[-1].add(each)
         return [group.units for group in groups]
 
     def _is_large(self, band: list[Unit]) -> bool:
@@ -170,7 +172,8 @@ class _Band:
 class _Group:
     """Bands with the same gutters through them, or without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: float) -> None:
+        self._size, self._gutter = size, size * _GUTTER
         self.bands: list[_Band] = []
         self._strips: list[Interval] = []
         self._in_columns = False
@@ -179,22 +182,29 @@ class _Group:
     def units(self) -> list[Unit]:
         return [unit for band in self.bands for unit in band.units]
 
-    def add(self, band: _Band, gutter: float) -> None:
+    def add(self, band: _Band) -> None:
         self.bands.append(band)
-        self._strips = _merged(self._strips, band.strips, gutter)
+        self._strips = _merged(self._strips, band.strips, self._gutter)
         self._in_columns |= len(band.strips) > 1
 
-    def take(self, band: _Band, gutter: float) -> bool:
+    def take(self, band: _Band) -> bool:
         """Add a band, if what has been common to all stays so."""
-        merged = _merged(self._strips, band.strips, gutter)
+        merged = _merged(self._strips, band.strips, self._gutter)
+        if len(band.strips) > 1 and self._in_columns and self._narrows(merged, band):
+            return False
         if len(band.strips) > 1 and not self._in_columns:
             # A line above columns is of the first one, or it is above all of them.
             fits = len(merged) > 1 and self._strips[-1][1] <= merged[0][1]
         else:
             fits = len(merged) > 1 or not self._in_columns
         if fits:
-            self.add(band, gutter)
+            self.add(band)
         return fits
+
+    def _narrows(self, merged: list[Interval], band: _Band) -> bool:
+        """Whether wide white space would become a narrow gutter: then the columns are others."""
+        least = min(_widest(self._strips), _widest(band.strips))
+        return least > _WIDE * self._size and _widest(merged) < _NARROW * self._size
 
     def give_up(self, band: _Band) -> list[_Band]:
         """Last lines that are nearer to ``band``, which does not fit, than to the others.
@@ -211,6 +221,11 @@ class _Group:
             given.insert(0, self.bands.pop())
             below = last
         return given
+
+
+def _widest(strips: Sequence[Interval]) -> float:
+    """Of the white spaces between strips."""
+    return max((right[0] - left[1] for left, right in pairwise(strips)), default=0.0)
 
 
 def _merged(ours: list[Interval], theirs: list[Interval], gutter: float) -> list[Interval]:

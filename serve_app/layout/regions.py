@@ -18,7 +18,7 @@ from serve_app.layout.grid import grid_of
 from serve_app.layout.labels import PICTURES, SOLID
 from serve_app.layout.order import rows
 from serve_app.layout.page import Page, Region
-from serve_app.layout.table_check import agrees
+from serve_app.layout.table_check import agrees, squeezed
 from serve_app.layout.unit import Unit
 
 # How the caption of a table begins.
@@ -47,6 +47,7 @@ class Regions:
         self._assign()
         self._check_pictures()
         self._check_tables()
+        self._check_others()
 
     def solid(self) -> list[int]:
         """Those that text does not run through."""
@@ -123,6 +124,17 @@ class Regions:
                 failed.append(index)
         self._drop(failed)
         self._release_captions()
+
+    def _check_others(self) -> None:
+        """Formulas and seals keep the lines that their own text has; others are text."""
+        for index, region in enumerate(self.kept):
+            if region is None or region.label not in ("formula", "seal"):
+                continue
+            read = squeezed(region.text)
+            for unit in self.units(index):
+                text = squeezed(unit.text)
+                if unit.line is not None and (not text or text not in read):
+                    self.owners[unit.line] = None
 
 
 def _owner(box: Box, regions: Sequence[tuple[int, Box, bool]]) -> int | None:

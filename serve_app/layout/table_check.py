@@ -25,9 +25,9 @@ def agrees(html: str, units: Sequence[Unit], others: Sequence[str]) -> bool:
     cells = _cells(parse_table(html))
     if not cells:
         return False
-    texts = [_squeezed(text) for text, _ in cells]
+    texts = [squeezed(text) for text, _ in cells]
     whole = " ".join(texts)
-    wanted = [_squeezed(unit.text) for unit in units]
+    wanted = [squeezed(unit.text) for unit in units]
     if any(text not in whole for text in wanted if text):
         return False
     if sum(map(len, texts)) > sum(map(len, wanted)) and _has_others(texts, wanted, others):
@@ -35,7 +35,8 @@ def agrees(html: str, units: Sequence[Unit], others: Sequence[str]) -> bool:
     return _rows_agree(units, _located(units, wanted, texts, [span for _, span in cells]))
 
 
-def _squeezed(text: str) -> str:
+def squeezed(text: str) -> str:
+    """Its letters and digits: what is left when a table was written and read again."""
     return "".join(char for char in text.casefold() if char.isalnum())
 
 
@@ -53,7 +54,7 @@ def _cells(sections: Sequence[Section]) -> list[tuple[str, tuple[int, int]]]:
 def _has_others(texts: Sequence[str], wanted: Sequence[str], others: Sequence[str]) -> bool:
     """Whether a cell holds a line that stands outside of the table."""
     own = set(wanted)
-    strange = (_squeezed(text) for text in others)
+    strange = (squeezed(text) for text in others)
     whole = " ".join(texts)
     return any(len(text) > 3 and text not in own and text in whole for text in strange)
 
