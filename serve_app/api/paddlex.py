@@ -118,7 +118,9 @@ class PaddlexRoutes:
         data = await decode_file(form.file, self._fetch)
         context.facts["file_bytes"] = len(data)
         options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
-        return Call(data, dataclasses.replace(options, priority=priority_of(request)))
+        text_layer = self._settings.paddlex.text_layer
+        options = dataclasses.replace(options, priority=priority_of(request), text_layer=text_layer)
+        return Call(data, options)
 
     async def _answer(
         self, endpoint: Endpoint, call: Call, deadline: Deadline, task: RequestTask

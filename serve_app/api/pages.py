@@ -12,6 +12,7 @@ from typing import Protocol
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
+from serve_app.api.layer_facts import LayerFacts
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
 from serve_app.document import DocumentInfo, FailedPage, PageResult, PredictOptions
@@ -106,9 +107,12 @@ async def answer(
     context.resources.callback(task.ledger.open(task.ids.task, "spool"))
     context.resources.callback(spool.close)
     await spool.append(lambda: writer.head(work))
-    notices, failed = await _write_pages(service, work, deadline, writer, spool, task)
+    layers = LayerFacts()
+    notices, failed = await _write_pages(service, work, deadline, writer, spool, task, layers)
+    notices.unique.update(dict.fromkeys(layers.notices()))
     await spool.append(lambda: writer.tail(work, notices.listed()))
-    headers = {**notices.headers(), **task.costs.headers(task.ids, work.model)}
+    costs = task.costs.headers(task.ids, work.model)
+    headers = {**notices.headers(), **layers.headers(), **costs}
     if failed:
         numbers = [page.index + 1 for page in failed]
         context.facts["failed_pages"] = len(numbers)
@@ -123,6 +127,7 @@ async def _write_pages(
     writer: Writer,
     spool: Spool,
     task: RequestTask,
+    layers: LayerFacts,
 ) -> tuple[Notices, list[FailedPage]]:
     """Append page after page; what was left out, and the pages that failed.
 
@@ -152,6 +157,7 @@ async def _write_pages(
                 await spool.append(partial(writer.failed, page))
                 continue
             notices.add(page)
+            layers.add(page)
             task.costs.add(page)
             await spool.append(partial(writer.page, page))
     if (missing := next(expected, None)) is not None:

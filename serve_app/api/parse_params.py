@@ -16,7 +16,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
-from serve_app.document import OnPageError, PredictOptions
+from serve_app.document import OnPageError, PredictOptions, TextLayerMode
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.facts import Priority
@@ -25,7 +25,16 @@ from serve_app.settings import AppSettings
 
 Format = Literal["markdown", "json", "text"]
 
-OWN = ("model", "format", "pages", "images", "orientation", "priority", "on_page_error")
+OWN = (
+    "model",
+    "format",
+    "pages",
+    "images",
+    "orientation",
+    "priority",
+    "on_page_error",
+    "text_layer",
+)
 ORIENTATION = "use_doc_orientation_classify"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
 LISTS = frozenset({"markdown_ignore_labels"})
@@ -95,7 +104,9 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     format_ = cast(Format, _choice(given, "format", get_args(Format), "markdown"))
     images = cast(PageImages, _choice(given, "images", get_args(PageImages), "data_uri"))
     on_page_error = _choice(given, "on_page_error", get_args(OnPageError), "fail")
-    options = _options(given, settings.models[model].pipeline)
+    chosen = settings.models[model]
+    text_layer = _choice(given, "text_layer", get_args(TextLayerMode), chosen.text_layer)
+    options = _options(given, chosen.pipeline)
     return ParseParams(
         model,
         format_,
@@ -105,12 +116,17 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
             options,
             with_images=images == "data_uri" and format_ != "text",
             on_page_error=cast(OnPageError, on_page_error),
+            text_layer=cast(TextLayerMode, text_layer),
         ),
     )
 
 
 def _predict_options(
-    options: dict[str, Any], *, with_images: bool, on_page_error: OnPageError
+    options: dict[str, Any],
+    *,
+    with_images: bool,
+    on_page_error: OnPageError,
+    text_layer: TextLayerMode,
 ) -> PredictOptions:
     prettify = options.pop("prettify_markdown", True)
     numbers = options.pop("show_formula_number", False)
@@ -120,6 +136,7 @@ def _predict_options(
         show_formula_number=numbers,
         markdown_images=with_images,
         on_page_error=on_page_error,
+        text_layer=text_layer,
     )
 
 
@@ -176,6 +193,10 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "images": (list(get_args(PageImages)), "data_uri"),
         "priority": (list(get_args(Priority)), "interactive"),
         "on_page_error": (list(get_args(OnPageError)), "fail"),
+        "text_layer": (
+            list(get_args(TextLayerMode)),
+            settings.models[default_model(settings)].text_layer,
+        ),
     }
     parameters = [
         _parameter(name, {"type": "string", "enum": values, "default": default})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import FailedPage, Markdown, PageResult
+from serve_app.document import FailedPage, Line, Markdown, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
@@ -17,6 +17,10 @@ def page_markdown(page: PageResult, images: PageImages) -> Markdown:
     if markdown is None:
         return Markdown("\n".join(page.text), {}, is_start=True, is_end=True)
     return replace(markdown, text=inline_images(markdown.text, markdown.images, images), images={})
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {"text": line.text, "box": line.box, "score": line.score, "source": line.source}
 
 
 def _utf8(text: str) -> bytes:
@@ -100,13 +104,16 @@ class JsonWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One page, counted from 1."""
-        facts = {
+        facts: dict[str, object] = {
             "page": page.index + 1,
             "width": page.width,
             "height": page.height,
             "text": page.text,
+            "lines": [_line(line) for line in page.lines],
             "markdown": page_markdown(page, self._images).text,
         }
+        if page.text_layer is not None:
+            facts["text_layer"] = asdict(page.text_layer)
         yield self._separator + dump(facts)[:-1] + b',"result":'
         self._separator = b","
         yield page.pruned_json

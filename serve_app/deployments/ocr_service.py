@@ -259,6 +259,7 @@ class OCRService:
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
             tracing.page_stages(record, job.waited_s + clock.now() - cost.came)
+        self._page_log.add_lines(result.lines, job.model, self._pool_name)
         return dataclasses.replace(result, record=record)
 
     async def _page(

@@ -15,11 +15,20 @@ import cv2
 import numpy as np
 
 from serve_app.devices import cpu
-from serve_app.document import Markdown, PageResult, PredictOptions
-from serve_app.documents.render import render_page
+from serve_app.document import (
+    Box,
+    Line,
+    LineSource,
+    Markdown,
+    PageResult,
+    PredictOptions,
+)
+from serve_app.documents.render import PageInput, read_page
 from serve_app.engines import weights
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
+from serve_app.engines.layer_use import plan
+from serve_app.engines.layered_ocr import LayeredOcr, LayerText
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.pipeline_config import (
     Weights,
@@ -39,6 +48,8 @@ MAX_OUTPUT_SIDE = 2000
 JPEG = ".jpg"
 # The kernel gives a tenth of the share of an ordinary process, if one wants it.
 NICENESS = 10
+# Stages that read letters, each with an OCR of its own.
+RECOGNISES = ("use_seal_recognition",)
 
 
 def build(spec: dict[str, Any]) -> PaddleEngine:
@@ -85,11 +96,19 @@ class PaddleEngine:
         classify_content_only(self._pipeline)
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
             pad_to_buckets(recognizer)
+        self._ocr = _layered(self._pipeline)
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
         """Render and predict page ``job["index"]`` of the file ``data``."""
-        page = render_page(data, job["kind"], job["index"], self._limits, self._documents)
         options = PredictOptions(**job["options"])
+        page = read_page(
+            data,
+            job["kind"],
+            job["index"],
+            self._limits,
+            self._documents,
+            with_layer=options.text_layer != "off",
+        )
         return encode_result(self.predict(page, job["index"], options))
 
     def device_memory(self) -> tuple[int, int] | None:
@@ -109,11 +128,11 @@ class PaddleEngine:
 
             cuda.empty_cache()
 
-    def predict(self, page: np.ndarray, index: int, options: PredictOptions) -> PageResult:
+    def predict(self, page: PageInput, index: int, options: PredictOptions) -> PageResult:
         """Predict one page.
 
         Args:
-            page: BGR, uint8, height x width x 3.
+            page: its pixels, and the text that it has itself.
             index: the page's place in its file, passed on.
             options: of the request.
 
@@ -121,29 +140,61 @@ class PaddleEngine:
             PageFailed: the pipeline refused the options or gave no result.
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
-        results = list(self._pipeline.predict(page, **resolved.arguments))
+        arguments = dict(resolved.arguments)
+        layer = plan(page, options.text_layer, arguments, self._ocr)
+        if options.text_layer == "only":
+            arguments |= {name: False for name in RECOGNISES if name in arguments}
+        with self._ocr.page(layer.layer, page.pixels, options.text_layer):
+            results = list(self._pipeline.predict(page.pixels, **arguments))
         if len(results) != 1:
             raise PageFailed(f"the pipeline gave {len(results)} results for one page")
         result = results[0]
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
-        height, width = page.shape[:2]
+        height, width = page.pixels.shape[:2]
+        lines = _lines(result)
         return PageResult(
             index=index,
             width=width,
             height=height,
             pruned_json=dump_pruned(result.json["res"]),
-            text=_text(result),
+            text=tuple(line.text for line in lines),
             markdown=_markdown(result, options),
-            images=_drawn(result, page) if options.visualize else {},
+            images=_drawn(result, page.pixels) if options.visualize else {},
             exports=_exports(result, options.output_formats),
             notices=resolved.notices,
+            lines=lines,
+            text_layer=layer.told(lines),
         )
 
 
-def _text(result: Any) -> tuple[str, ...]:
-    lines = result["rec_texts"] if "rec_texts" in result else result["overall_ocr_res"]["rec_texts"]
-    return tuple(str(line) for line in lines)
+def _lines(result: Any) -> tuple[Line, ...]:
+    ocr = result if "rec_texts" in result else result["overall_ocr_res"]
+    return tuple(
+        Line(str(text), _corners(box), float(score), _source(text))
+        for text, box, score in zip(
+            ocr["rec_texts"], ocr["rec_boxes"], ocr["rec_scores"], strict=True
+        )
+    )
+
+
+def _corners(box: Any) -> Box:
+    left, top, right, bottom = (float(edge) for edge in box)
+    return left, top, right, bottom
+
+
+def _source(text: str) -> LineSource:
+    return "layer" if isinstance(text, LayerText) else "ocr"
+
+
+def _layered(pipeline: Any) -> LayeredOcr:
+    """The pipeline's OCR, with a place for a page's text layer."""
+    ocr = next(part for part in _parts(pipeline, "_OCRPipeline", set()) if _is_general(part))
+    return LayeredOcr(ocr, [*_parts(pipeline, "_LayoutParsingPipelineV2", set()), ocr])
+
+
+def _is_general(ocr: Any) -> bool:
+    return bool(ocr.text_type == "general")
 
 
 def _markdown(result: Any, options: PredictOptions) -> Markdown | None:

@@ -1,0 +1,73 @@
+"""The text layer of one page, with all checks that need no recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from serve_app.document import DistrustedText
+from serve_app.documents.text_layer.characters import TooManyCharacters, read_characters
+from serve_app.documents.text_layer.geometry import page_to_pixels
+from serve_app.documents.text_layer.lines import build_lines
+from serve_app.documents.text_layer.rest import rest_of, show
+from serve_app.documents.text_layer.suspicion import is_suspicious, suspicious_fonts
+from serve_app.documents.text_layer.values import LayerLine, PageLayer, Pixels
+from serve_app.documents.text_layer.visible import Visibility, visible_part
+
+HIDDEN = "it is not to be seen on the page"
+BROKEN = "characters mean nothing"
+
+
+def read_layer(
+    page: pdfium.PdfPage, pixels: Pixels, scale: float, max_characters: int
+) -> PageLayer:
+    """The layer of ``page``, which ``scale`` has rendered as ``pixels`` (BGR).
+
+    The page is of no use for rendering afterwards: its text is switched off.
+    """
+    height, width = pixels.shape[:2]
+    affine = page_to_pixels(page, width, height)
+    try:
+        read = read_characters(page, affine, max_characters)
+    except TooManyCharacters as error:
+        many = f"it has {error.args[0]} characters, more than {max_characters}"
+        return PageLayer((), distrusted=(DistrustedText(None, many),))
+    lines = build_lines(read.text.chars, width, height)
+    if not lines:
+        return PageLayer(())
+    bare = _without(page, read.objects, scale)
+    return check(lines, read.text.fonts, pixels, bare)
+
+
+def check(
+    lines: Sequence[LayerLine], fonts: Sequence[str], pixels: Pixels, bare: Pixels
+) -> PageLayer:
+    """Sort out what cannot be believed or seen, given the page with and without its text."""
+    visibility = Visibility(pixels, bare)
+    seen = [part for line in lines if (part := visible_part(line, visibility))]
+    distrusted: list[DistrustedText] = []
+    if hidden := len(lines) - len(seen):
+        distrusted.append(DistrustedText(None, f"{hidden} lines: {HIDDEN}"))
+    suspects = suspicious_fonts(seen, fonts)
+    distrusted += suspects.values()
+    sound = [line for line in seen if not line.fonts & suspects.keys()]
+    kept = [line for line in sound if not is_suspicious(line)]
+    if broken := len(sound) - len(kept):
+        distrusted.append(DistrustedText(None, f"{broken} lines: {BROKEN}"))
+    believed = set(map(id, kept))
+    show(bare, pixels, [line for line in seen if id(line) not in believed])
+    return PageLayer(tuple(kept), tuple(fonts), len(lines), tuple(distrusted), rest_of(bare))
+
+
+def _without(page: pdfium.PdfPage, objects: Sequence[Any], scale: float) -> Pixels:
+    """The page without these text objects."""
+    for handle in objects:
+        pdfium_c.FPDFPageObj_SetIsActive(handle, False)
+    bitmap = page.render(scale=scale, rotation=0, rev_byteorder=False)
+    bare = np.array(bitmap.to_numpy(), copy=True)
+    bitmap.close()
+    return bare
