@@ -17,6 +17,7 @@ import numpy as np
 
 from serve_app.document import Box, DistrustedText
 from serve_app.documents.text_layer.rest import rest_with
+from serve_app.documents.text_layer.suspicion import without
 from serve_app.documents.text_layer.values import Char, LayerLine, PageLayer, Pixels, around
 
 # Reads pictures of lines, in this order.
@@ -49,7 +50,7 @@ class _Sample:
 def checked(
     layer: PageLayer, pixels: Pixels, recognize: Recognize, alphabet: frozenset[str]
 ) -> PageLayer:
-    """``layer`` without the lines in fonts that say something else than the page shows.
+    """``layer`` without what it has in fonts that say something else than the page shows.
 
     Args:
         layer: of the page.
@@ -60,13 +61,12 @@ def checked(
     liars = _liars(layer, pixels, recognize, alphabet)
     if not liars:
         return layer
-    kept = tuple(line for line in layer.lines if not line.fonts & liars.keys())
-    left_out = [line for line in layer.lines if line.fonts & liars.keys()]
+    sound = without(layer.lines, liars)
     return replace(
         layer,
-        lines=kept,
+        lines=sound.kept,
         distrusted=(*layer.distrusted, *liars.values()),
-        rest=rest_with(layer.rest, pixels, left_out),
+        rest=rest_with(layer.rest, pixels, sound.left_out),
     )
 
 

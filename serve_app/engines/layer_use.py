@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serve_app.document import Line, TextLayerMode, TextLayerUse
+from serve_app.document import DistrustedText, Line, TextLayerMode, TextLayerUse
 from serve_app.documents.render import PageInput
 from serve_app.documents.text_layer.values import PageLayer
 from serve_app.engines.layered_ocr import LayeredOcr
@@ -19,10 +19,11 @@ NOT_READ = "text_layer=only: what pictures and drawings may say was not read"
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """``layer`` is None where everything is recognised; ``missing``: see ``TextLayerUse``."""
+    """``layer`` is None where everything is recognised; the rest is as in ``TextLayerUse``."""
 
     mode: TextLayerMode
     layer: PageLayer | None = None
+    distrusted: tuple[DistrustedText, ...] = ()
     missing: tuple[str, ...] = ()
 
     def told(self, lines: Sequence[Line]) -> TextLayerUse | None:
@@ -30,8 +31,7 @@ class LayerPlan:
         if self.mode == "off":
             return None
         taken = sum(line.source == "layer" for line in lines)
-        distrusted = self.layer.distrusted if self.layer is not None else ()
-        return TextLayerUse(self.mode, taken, len(lines), distrusted, self.missing)
+        return TextLayerUse(self.mode, taken, len(lines), self.distrusted, self.missing)
 
 
 def plan(
@@ -53,15 +53,16 @@ def plan(
         return LayerPlan(mode)
     if arguments.get("use_doc_unwarping"):
         return LayerPlan(mode, missing=(UNWARPED,) if page.layer.lines else ())
-    return LayerPlan(mode, ocr.checked(page.layer, page.pixels))
+    layer = ocr.checked(page.layer, page.pixels)
+    return LayerPlan(mode, layer if layer.lines else None, layer.distrusted)
 
 
 def _only(layer: PageLayer) -> LayerPlan:
     if not layer.lines:
-        return LayerPlan("only", layer, (NO_LAYER,))
+        return LayerPlan("only", layer, layer.distrusted, (NO_LAYER,))
     missing = []
     if layer.distrusted:
         missing.append(LINES_LEFT_OUT)
     if layer.rest is not None:
         missing.append(NOT_READ)
-    return LayerPlan("only", layer, tuple(missing))
+    return LayerPlan("only", layer, layer.distrusted, tuple(missing))

@@ -12,6 +12,7 @@ Without a page of its own, all of this passes through.
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,7 +132,7 @@ class LayeredOcr:
         for picture in pictures if isinstance(pictures, list) else [pictures]:
             text = _from_layer(page, picture)
             if text is not None:
-                yield {"rec_text": LayerText(text), "rec_score": 1.0}
+                yield {"rec_text": _normal(text), "rec_score": 1.0}
             elif page.mode == "only":
                 # Below any threshold: PaddleX leaves it out.
                 yield {"rec_text": "", "rec_score": -1.0}
@@ -162,7 +163,7 @@ def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:
     polys = [_poly(line.box) for line in lines]
     found = len(result["rec_texts"])
     order = row_by_row([*result["rec_polys"], *polys])
-    _extend(result, "rec_texts", [LayerText(line.text) for line in lines], order)
+    _extend(result, "rec_texts", [_normal(line.text) for line in lines], order)
     _extend(result, "rec_scores", [1.0] * len(lines), order)
     _extend(result, "rec_polys", polys, order)
     _extend(result, "vis_fonts", [font] * len(lines), order)
@@ -179,6 +180,11 @@ def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:
     return result
 
 
+def _normal(text: str) -> LayerText:
+    """Letters with their marks as one character, where there is one."""
+    return LayerText(unicodedata.normalize("NFC", text))
+
+
 def _extend(result: Any, key: str, more: list[Any], order: Sequence[int]) -> None:
     together = [*result[key], *more]
     result[key] = [together[i] for i in order]
@@ -186,7 +192,7 @@ def _extend(result: Any, key: str, more: list[Any], order: Sequence[int]) -> Non
 
 def _extend_words(result: Any, lines: Sequence[LayerLine], order: Sequence[int]) -> None:
     words = [list(_words(line)) for line in lines]
-    _extend(result, "text_word", [[text for text, _ in line] for line in words], order)
+    _extend(result, "text_word", [[_normal(text) for text, _ in line] for line in words], order)
     regions = [[_poly(box) for _, box in line] for line in words]
     _extend(result, "text_word_region", regions, order)
     result["text_word_boxes"] = [

@@ -2,7 +2,8 @@
 
 - ``characters.py``: what PDFium says of each character; ``geometry.py``: page units to pixels.
 - ``lines.py``: characters to lines; ``right_to_left.py``: the logical order of Arabic and Hebrew.
-- ``suspicion.py``: fonts whose characters are no text; ``visible.py``: what is not to be seen.
+- ``suspicion.py``: characters and fonts that are no text; ``visible.py``: what is not to be seen;
+  ``pieces.py``: lines without these.
 - ``residue.py``, ``rest.py``: whether there is anything to read beside the layer, and where.
 - ``page_layer.py``: these in order, for one page.
 

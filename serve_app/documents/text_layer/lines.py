@@ -139,12 +139,17 @@ def _once(chars: Iterable[Char]) -> list[Char]:
     """Without those that are drawn again where they are, for a bold look or a shadow."""
     seen: dict[tuple[str, int, int], list[Box]] = defaultdict(list)
     kept: list[Char] = []
+    before: Char | None = None
+    again = False
     for char in chars:
-        if not char.text.isspace() and _seen_before(char, seen):
-            if kept and (char.breaks == "\n" or not kept[-1].breaks):
-                kept[-1] = kept[-1]._replace(breaks=char.breaks or kept[-1].breaks)
-            continue
-        kept.append(char)
+        # The letters of one glyph (a double f) are in the same place, and come or go together.
+        if before is None or char.ink != before.ink or char.text.isspace():
+            again = not char.text.isspace() and _seen_before(char, seen)
+        before = char
+        if not again:
+            kept.append(char)
+        elif kept and char.breaks and kept[-1].breaks != "\n":
+            kept[-1] = kept[-1]._replace(breaks=char.breaks)
     return kept
 
 
@@ -363,8 +368,7 @@ class _Chain:
 
 def _line(piece: _Piece) -> LayerLine:
     text, chars = _in_order(piece)
-    normal = unicodedata.normalize("NFC", text)
-    return LayerLine(normal, _line_box(piece), chars, piece.frame, piece.vertical)
+    return LayerLine(text, _line_box(piece), chars, piece.frame, piece.vertical)
 
 
 def _line_box(piece: _Piece) -> Box:

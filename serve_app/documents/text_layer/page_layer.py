@@ -14,7 +14,7 @@ from serve_app.documents.text_layer.characters import TooManyCharacters, read_ch
 from serve_app.documents.text_layer.geometry import page_to_pixels
 from serve_app.documents.text_layer.lines import build_lines
 from serve_app.documents.text_layer.rest import rest_of, show
-from serve_app.documents.text_layer.suspicion import is_suspicious, suspicious_fonts
+from serve_app.documents.text_layer.suspicion import suspicious_fonts, without
 from serve_app.documents.text_layer.values import LayerLine, PageLayer, Pixels
 from serve_app.documents.text_layer.visible import Visibility, visible_part
 
@@ -53,14 +53,12 @@ def check(
     if hidden := len(lines) - len(seen):
         distrusted.append(DistrustedText(None, f"{hidden} lines: {HIDDEN}"))
     suspects = suspicious_fonts(seen, fonts)
+    sound = without(seen, suspects)
     distrusted += suspects.values()
-    sound = [line for line in seen if not line.fonts & suspects.keys()]
-    kept = [line for line in sound if not is_suspicious(line)]
-    if broken := len(sound) - len(kept):
-        distrusted.append(DistrustedText(None, f"{broken} lines: {BROKEN}"))
-    believed = set(map(id, kept))
-    show(bare, pixels, [line for line in seen if id(line) not in believed])
-    return PageLayer(tuple(kept), tuple(fonts), len(lines), tuple(distrusted), rest_of(bare))
+    if sound.left_out and not suspects:
+        distrusted.append(DistrustedText(None, f"{len(sound.left_out)} places: {BROKEN}"))
+    show(bare, pixels, sound.left_out)
+    return PageLayer(sound.kept, tuple(fonts), len(lines), tuple(distrusted), rest_of(bare))
 
 
 def _without(page: pdfium.PdfPage, objects: Sequence[Any], scale: float) -> Pixels:

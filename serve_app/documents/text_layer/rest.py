@@ -9,12 +9,12 @@ import numpy as np
 
 from serve_app.document import Box
 from serve_app.documents.text_layer.residue import text_like
-from serve_app.documents.text_layer.values import LayerLine, Pixels, Rest
+from serve_app.documents.text_layer.values import Pixels, Rest
 
 MARGIN_PIXELS = 16
 # PaddleX's detector enlarges what is smaller (text_det_limit_side_len, text_det_limit_type: min).
 MIN_SIDE_PIXELS = 736
-_LINE_MARGIN = 2
+_BOX_MARGIN = 2
 
 
 def rest_of(bare: Pixels) -> Rest | None:
@@ -32,16 +32,16 @@ def rest_of(bare: Pixels) -> Rest | None:
     return Rest(left, top, np.ascontiguousarray(bare[top:bottom, left:right]))
 
 
-def show(bare: Pixels, pixels: Pixels, lines: Iterable[LayerLine]) -> None:
-    """Put into ``bare`` what the page shows where ``lines`` are."""
-    for line in lines:
-        left, top, right, bottom = _pixels(line.box)
+def show(bare: Pixels, pixels: Pixels, boxes: Iterable[Box]) -> None:
+    """Put into ``bare`` what the page shows in ``boxes``."""
+    for box in boxes:
+        left, top, right, bottom = _pixels(box)
         bare[top:bottom, left:right] = pixels[top:bottom, left:right]
 
 
-def rest_with(rest: Rest | None, pixels: Pixels, lines: Sequence[LayerLine]) -> Rest | None:
-    """``rest`` and what the page shows where ``lines`` are, on a plain ground."""
-    if not lines:
+def rest_with(rest: Rest | None, pixels: Pixels, boxes: Sequence[Box]) -> Rest | None:
+    """``rest`` and what the page shows in ``boxes``, on a plain ground."""
+    if not boxes:
         return rest
     ground = np.median(cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA), axis=(0, 1))
     bare = np.empty_like(pixels)
@@ -49,7 +49,7 @@ def rest_with(rest: Rest | None, pixels: Pixels, lines: Sequence[LayerLine]) -> 
     if rest is not None:
         height, width = rest.picture.shape[:2]
         bare[rest.top : rest.top + height, rest.left : rest.left + width] = rest.picture
-    show(bare, pixels, lines)
+    show(bare, pixels, boxes)
     return rest_of(bare)
 
 
@@ -64,6 +64,6 @@ def _grown(low: float, high: float, size: int) -> tuple[int, int]:
 
 
 def _pixels(box: Box) -> tuple[int, int, int, int]:
-    left, top = (max(int(np.floor(edge)) - _LINE_MARGIN, 0) for edge in box[:2])
-    right, bottom = (int(np.ceil(edge)) + _LINE_MARGIN for edge in box[2:])
+    left, top = (max(int(np.floor(edge)) - _BOX_MARGIN, 0) for edge in box[:2])
+    right, bottom = (int(np.ceil(edge)) + _BOX_MARGIN for edge in box[2:])
     return left, top, right, bottom

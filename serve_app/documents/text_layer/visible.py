@@ -15,14 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from serve_app.documents.text_layer.values import (
-    Char,
-    LayerLine,
-    Pixels,
-    around,
-    is_finite,
-    strongest,
-)
+from serve_app.documents.text_layer.pieces import pieces
+from serve_app.documents.text_layer.values import Char, LayerLine, Pixels, is_finite, strongest
 
 # Of 255: what text and ground must differ by at least in one place of a glyph.
 CONTRAST = 16
@@ -60,31 +54,9 @@ def visible_part(line: LayerLine, visibility: Visibility) -> LayerLine | None:
     if not seen.any() or seen.mean() < SEEN_FRACTION:
         return None
     first, last = int(seen.argmax()), len(seen) - 1 - int(seen[::-1].argmax())
-    if first == 0 and last == len(seen) - 1:
-        return line
-    chars = line.chars[first : last + 1]
-    return LayerLine(
-        _cut(line, first, last),
-        around([char.cell for char in chars]),
-        chars,
-        line.angle,
-        line.vertical,
-    )
+    [part] = pieces(line, [first <= index <= last for index in range(len(seen))])
+    return part
 
 
 def _has_ink(char: Char) -> bool:
     return is_finite(char.ink) and char.ink[2] > char.ink[0] and char.ink[3] > char.ink[1]
-
-
-def _cut(line: LayerLine, first: int, last: int) -> str:
-    """The text from character ``first`` to ``last`` of its characters, spaces between them kept."""
-    before = sum(len(char.text) for char in line.chars[:first])
-    until = before + sum(len(char.text) for char in line.chars[first : last + 1])
-    kept, seen = [], 0
-    for point in line.text:
-        inside = before <= seen < until
-        if not point.isspace():
-            seen += 1
-        if inside:
-            kept.append(point)
-    return "".join(kept).strip()
