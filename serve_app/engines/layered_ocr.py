@@ -100,10 +100,10 @@ class LayeredOcr:
         if page.mode == "only" or rest is None:
             yield {"dt_polys": [], "dt_scores": []}
             return
+        corner = np.array([rest.left, rest.top])
         for result in original([rest.picture], **options):
-            corner = np.array([rest.left, rest.top])
-            polys = [np.asarray(poly) + corner for poly in result["dt_polys"]]
-            yield {**result, "dt_polys": polys}
+            polys = [poly for poly in result["dt_polys"] if _shows_text(rest.picture, poly)]
+            yield {**result, "dt_polys": [np.asarray(poly) + corner for poly in polys]}
 
     def _cut_out(self, original: Any, image: Pixels, polys: Sequence[Any]) -> Any:
         rest = self._page.layer.rest if self._page is not None else None
@@ -151,6 +151,13 @@ class _Around:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._original, name)
+
+
+def _shows_text(picture: Pixels, poly: Any) -> bool:
+    """Detectors also take the ground for text that a line was written on."""
+    left, top, right, bottom = _box(poly)
+    part = picture[max(top, 0) : bottom, max(left, 0) : right]
+    return bool(part.size) and text_like(part) is not None
 
 
 def _alphabet(recognizer: Any) -> frozenset[str]:

@@ -111,23 +111,23 @@ class _Reader:
         return self.objects[address]
 
     def _new_object(self, index: int, handle: Any) -> _Object:
-        turn = pdfium_c.FPDFText_GetCharAngle(self.page, index)
-        x, y = self.affine.vector(math.cos(turn), math.sin(turn))
-        angle = math.degrees(math.atan2(y, x)) % 360.0
-        size = self._size(index)
+        size, angle = self._size_and_angle(index)
         if not handle:
             return _Object(self._font(0, None), angle, size, drawn=False)
         font = pdfium_c.FPDFTextObj_GetFont(handle)
         address = ctypes.addressof(font.contents) if font else 0
         return _Object(self._font(address, font), angle, size, _is_painted(handle))
 
-    def _size(self, index: int) -> float:
-        """Pixels, from the text's own matrix: writers scale there as well as by the font size."""
-        matrix = pdfium_c.FS_MATRIX()
+    def _size_and_angle(self, index: int) -> tuple[float, float]:
+        """From the text's matrix: writers scale and turn there as well as by the font's size."""
         size = pdfium_c.FPDFText_GetFontSize(self.page, index)
-        if pdfium_c.FPDFText_GetMatrix(self.page, index, matrix):
-            size *= math.hypot(matrix.c, matrix.d)
-        return float(abs(size) * self.affine.scale)
+        matrix = pdfium_c.FS_MATRIX()
+        if not pdfium_c.FPDFText_GetMatrix(self.page, index, matrix):
+            return abs(size) * self.affine.scale, 0.0
+        sign = -1.0 if size < 0 else 1.0
+        x, y = self.affine.vector(sign * matrix.a, sign * matrix.b)
+        height = math.hypot(matrix.c, matrix.d)
+        return abs(size) * height * self.affine.scale, math.degrees(math.atan2(y, x)) % 360.0
 
     def _font(self, address: int, font: Any) -> int:
         if address not in self.fonts:

@@ -9,35 +9,36 @@ rules of its own.
 from __future__ import annotations
 
 import math
-import unicodedata
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
 from serve_app.document import Box
-from serve_app.documents.text_layer.right_to_left import Glyph, is_right_to_left, logical
-from serve_app.documents.text_layer.values import Char, LayerLine, area, around, common, is_finite
+from serve_app.documents.text_layer.line_text import WORD_GAP, in_order
+from serve_app.documents.text_layer.overprint import once
+from serve_app.documents.text_layer.placed import (
+    Piece,
+    Placed,
+    frame_of,
+    place,
+    turned,
+    turned_back,
+)
+from serve_app.documents.text_layer.values import Char, LayerLine, area, around, is_finite
 
 # All in parts of the font's size.
 COLUMN_GAP = 1.0  # a wider gap ends a line
 WIDE_SPACES = 0.7  # from here on gaps between words are on purpose, too (justified lines)
 WIDEST_SPACE = 1.3
 JOIN_GAP = 0.6  # a narrower one between two pieces does not
-WORD_GAP = 0.17  # spaces are 0.2 to 0.3 wide
-MOVED_BACK = 0.05  # a written space leaves at least this much
 LETTER_SPACED = 0.15  # from here on gaps between letters are on purpose
 SAME_LINE = 0.4  # of the lower one's height, that two must have in common
 MIN_SIZE_PIXELS = 2.0
-SAME_PLACE = 0.5  # of a cell, for a character that is drawn a second time
-STRAIGHT_DEGREES = 5.0
-CELL_HEIGHT = 1.2  # fonts may claim several times their size
 LINE_MARGIN = 0.15  # around the ink, for the box of a line
 LINE_HEIGHT = 0.5  # at least
 
-_HYPHENS = {"\u00ad": "-", "\u2010": "-", "\u2011": "-"}
+_SOFT_HYPHEN = "\u00ad"  # drawn where it breaks a word, and nowhere else
 _GAPS = {"\n": "\n", " ": "~"}
 # Bullets in the private area where Symbol and Wingdings have them.
 _BULLETS = {
@@ -54,66 +55,13 @@ _BULLETS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A character in the frame of its line; ``gap``: "", " " (written) or "~" (made up)."""
-
-    char: Char
-    u0: float
-    u1: float
-    v0: float
-    v1: float
-    gap: str = ""
-
-    @property
-    def centre(self) -> float:
-        return (self.u0 + self.u1) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Characters that stand side by side, in PDFium's order.
-
-    Attributes:
-        frame: direction in degrees, see ``_frame``.
-        order: among the pieces of the page.
-        spaces: middles of the written spaces (``u``).
-    """
-
-    frame: float
-    chars: tuple[_Placed, ...]
-    order: int
-    spaces: tuple[float, ...] = ()
-    vertical: bool = False
-
-    @property
-    def u0(self) -> float:
-        return min(char.u0 for char in self.chars)
-
-    @property
-    def u1(self) -> float:
-        return max(char.u1 for char in self.chars)
-
-    @property
-    def v0(self) -> float:
-        return min(char.v0 for char in self.chars)
-
-    @property
-    def v1(self) -> float:
-        return max(char.v1 for char in self.chars)
-
-    @property
-    def size(self) -> float:
-        return max(char.char.size for char in self.chars)
-
-
 def build_lines(chars: Iterable[Char], width: int, height: int) -> list[LayerLine]:
     """The lines of a page of ``width`` x ``height`` pixels, in PDFium's order.
 
     Left out: characters without a place, outside of the page, or of less than ``MIN_SIZE_PIXELS``;
     the second of two that are drawn at the same place.
     """
-    kept = _once(_on_page(chars, width, height))
+    kept = once(_on_page(chars, width, height))
     pieces = [piece for run in _runs(kept) for piece in _apart(run)]
     return [_line(piece) for piece in _together(pieces)]
 
@@ -131,128 +79,79 @@ def _on_page(chars: Iterable[Char], width: int, height: int) -> Iterator[Char]:
             size = max(cell[2] - cell[0], cell[3] - cell[1])
             if size < MIN_SIZE_PIXELS:
                 continue
-        text = _BULLETS.get(char.text, _HYPHENS.get(char.text, char.text))
+        text = "-" if char.text == _SOFT_HYPHEN else _BULLETS.get(char.text, char.text)
         yield char._replace(text=text, cell=cell, size=size)
 
 
-def _once(chars: Iterable[Char]) -> list[Char]:
-    """Without those that are drawn again where they are, for a bold look or a shadow."""
-    seen: dict[tuple[str, int, int], list[Box]] = defaultdict(list)
-    kept: list[Char] = []
-    before: Char | None = None
-    again = False
-    for char in chars:
-        # The letters of one glyph (a double f) are in the same place, and come or go together.
-        if before is None or char.ink != before.ink or char.text.isspace():
-            again = not char.text.isspace() and _seen_before(char, seen)
-        before = char
-        if not again:
-            kept.append(char)
-        elif kept and char.breaks and kept[-1].breaks != "\n":
-            kept[-1] = kept[-1]._replace(breaks=char.breaks)
-    return kept
-
-
-def _seen_before(char: Char, seen: dict[tuple[str, int, int], list[Box]]) -> bool:
-    step = 8.0
-    body = _body(char)
-    x, y = (body[0] + body[2]) / 2, (body[1] + body[3]) / 2
-    reach = max(1, math.ceil(min(char.size, 64.0) / 2 / step))
-    column, row = int(x // step), int(y // step)
-    for near_x in range(column - reach, column + reach + 1):
-        for near_y in range(row - reach, row + reach + 1):
-            for other in seen.get((char.text, near_x, near_y), ()):
-                smaller = min(area(other), area(body))
-                if smaller > 0 and common(other, body) >= SAME_PLACE * smaller:
-                    return True
-    seen[char.text, column, row].append(body)
-    return False
-
-
-def _body(char: Char) -> Box:
-    """As long as the cell, so that no two letters of a word share one, and as high as the ink."""
-    if not is_finite(char.ink):
-        return char.cell
-    spare = 0.1 * char.size
-    if _frame(char) % 180 == 0:
-        return char.cell[0], char.ink[1] - spare, char.cell[2], char.ink[3] + spare
-    return char.ink[0] - spare, char.cell[1], char.ink[2] + spare, char.cell[3]
-
-
-def _frame(char: Char) -> float:
-    """The direction of its line, degrees; to a right angle if it is nearly one."""
-    right = round(char.angle / 90.0) * 90.0
-    if abs(char.angle - right) <= STRAIGHT_DEGREES:
-        return right % 360.0
-    return round(char.angle) % 360.0
-
-
-def _place(char: Char, frame: float, gap: str = "") -> _Placed:
-    u0, v0, u1, v1 = _turned(char.cell, frame)
-    if frame % 90:
-        # The upright box around a slanted glyph says little: its middle, and the font's size.
-        middle, across = (u0 + u1) / 2, (v0 + v1) / 2
-        u0, u1 = middle - char.size / 4, middle + char.size / 4
-        v0, v1 = across - char.size / 2, across + char.size / 2
-    elif v1 - v0 > CELL_HEIGHT * char.size:
-        across = (v0 + v1) / 2
-        v0, v1 = across - CELL_HEIGHT * char.size / 2, across + CELL_HEIGHT * char.size / 2
-    return _Placed(char, u0, u1, v0, v1, gap)
-
-
-def _turned(box: Box, frame: float) -> Box:
-    """A box of the page in the frame, as u0, v0, u1, v1."""
-    left, top, right, bottom = box
-    match frame:
-        case 0:
-            return left, top, right, bottom
-        case 90:
-            return top, -right, bottom, -left
-        case 180:
-            return -right, -bottom, -left, -top
-        case 270:
-            return -bottom, left, -top, right
-    cosine, sine = math.cos(math.radians(frame)), math.sin(math.radians(frame))
-    x, y = (left + right) / 2, (top + bottom) / 2
-    u, v = x * cosine + y * sine, y * cosine - x * sine
-    return u, v, u, v
-
-
-def _back(box: Box, frame: float) -> Box:
-    """The inverse of ``_turned``, for right angles."""
-    return _turned(box, (360 - frame) % 360)
-
-
-def _runs(chars: Sequence[Char]) -> Iterator[_Piece]:
+def _runs(chars: Sequence[Char]) -> Iterator[Piece]:
     """Cut at PDFium's line ends, and where direction or line change without one."""
-    run: list[_Placed] = []
-    spaces: list[float] = []
-    frame = 0.0
     order = 0
+    run = _Run()
     for char in chars:
         if char.text.isspace():
-            if run:
-                run[-1] = replace(run[-1], gap="\n" if char.breaks == "\n" else " ")
-                spaces.append(_place(char, frame).centre)
-            continue
-        placed = _place(char, _frame(char), _GAPS.get(char.breaks, ""))
-        if run and (
-            frame != _frame(char) or run[-1].gap == "\n" or not _same_line(run[-1], placed)
-        ):
-            yield _Piece(frame, tuple(run), order, tuple(spaces))
-            run, spaces, order = [], [], order + 1
-        frame = _frame(char)
-        run.append(placed)
-    if run:
-        yield _Piece(frame, tuple(run), order, tuple(spaces))
+            run.end_word(char)
+        elif not run.takes(char):
+            yield run.piece(order)
+            run, order = _Run(), order + 1
+            run.takes(char)
+    if run.chars:
+        yield run.piece(order)
 
 
-def _same_line(one: _Placed, other: _Placed) -> bool:
+class _Run:
+    """Characters that follow each other on one line."""
+
+    def __init__(self) -> None:
+        self.chars: list[Placed] = []
+        self._spaces: list[float] = []
+        self._frame = 0.0
+        self._vertical = False
+
+    def takes(self, char: Char) -> bool:
+        """Append ``char`` if it goes on with the line."""
+        if not self.chars:
+            self._frame = frame_of(char)
+        elif self.chars[-1].gap == "\n" or frame_of(char) != frame_of(self.chars[-1].char):
+            return False
+        elif len(self.chars) == 1 and _is_below(char, self.chars[0].char):
+            self._frame, self._vertical = 90.0, True
+            self.chars = [replace(place(self.chars[0].char, 90.0), gap=self.chars[0].gap)]
+        placed = place(char, self._frame, _GAPS.get(char.breaks, ""))
+        if self.chars and not _same_line(self.chars[-1], placed):
+            return False
+        self.chars.append(placed)
+        return True
+
+    def end_word(self, space: Char) -> None:
+        """Take note of a written space."""
+        if self.chars:
+            gap = "\n" if space.breaks == "\n" else " "
+            self.chars[-1] = replace(self.chars[-1], gap=gap)
+            self._spaces.append(place(space, self._frame).centre)
+
+    def piece(self, order: int) -> Piece:
+        """All of it."""
+        return Piece(
+            self._frame, tuple(self.chars), order, tuple(self._spaces), vertical=self._vertical
+        )
+
+
+def _is_below(char: Char, other: Char) -> bool:
+    """Whether ``char`` stands upright below ``other``, as the next one of vertical text does."""
+    if frame_of(char) != 0:
+        return False
+    right = (char.cell[0] + char.cell[2] - other.cell[0] - other.cell[2]) / 2
+    down = (char.cell[1] + char.cell[3] - other.cell[1] - other.cell[3]) / 2
+    size = max(char.size, other.size)
+    return abs(right) <= 0.3 * size and 0.6 * size <= down <= 1.8 * size
+
+
+def _same_line(one: Placed, other: Placed) -> bool:
     shared = min(one.v1, other.v1) - max(one.v0, other.v0)
     return shared >= SAME_LINE * min(one.v1 - one.v0, other.v1 - other.v0)
 
 
-def _apart(run: _Piece) -> Iterator[_Piece]:
+def _apart(run: Piece) -> Iterator[Piece]:
     """Cut where a gap is as wide as between columns, wherever PDFium had its characters."""
     ordered = sorted(range(len(run.chars)), key=lambda i: run.chars[i].u0)
     limit = _column_gap(run)
@@ -269,7 +168,7 @@ def _apart(run: _Piece) -> Iterator[_Piece]:
         yield replace(run, chars=_without_made_up_spaces(chars))
 
 
-def _column_gap(run: _Piece) -> float:
+def _column_gap(run: Piece) -> float:
     gaps = [b.u0 - a.u1 for a, b in pairwise(run.chars)]
     size = median(char.char.size for char in run.chars)
     limit = COLUMN_GAP * size
@@ -281,7 +180,7 @@ def _column_gap(run: _Piece) -> float:
     return limit
 
 
-def _without_made_up_spaces(chars: tuple[_Placed, ...]) -> tuple[_Placed, ...]:
+def _without_made_up_spaces(chars: tuple[Placed, ...]) -> tuple[Placed, ...]:
     """Of letter-spaced text: PDFium takes each of its gaps for a space."""
     inner = list(pairwise(chars))
     gaps = [b.u0 - a.u1 for a, b in inner]
@@ -297,19 +196,19 @@ def _without_made_up_spaces(chars: tuple[_Placed, ...]) -> tuple[_Placed, ...]:
     return (*mended, chars[-1])
 
 
-def _together(pieces: Sequence[_Piece]) -> list[_Piece]:
+def _together(pieces: Sequence[Piece]) -> list[Piece]:
     """Join pieces that touch on one line: a bold word that was written after the rest."""
     for shift in (0.0, 0.5):
         pieces = _joined(pieces, shift)
     return sorted(pieces, key=lambda piece: piece.order)
 
 
-def _joined(pieces: Sequence[_Piece], shift: float) -> list[_Piece]:
+def _joined(pieces: Sequence[Piece], shift: float) -> list[Piece]:
     if not pieces:
         return []
     step = max(median(piece.size for piece in pieces), 1.0)
 
-    def row(piece: _Piece) -> int:
+    def row(piece: Piece) -> int:
         return math.floor((piece.v0 + piece.v1) / 2 / step + shift)
 
     ordered = sorted(pieces, key=lambda piece: (piece.frame, row(piece), piece.u0))
@@ -323,13 +222,13 @@ def _joined(pieces: Sequence[_Piece], shift: float) -> list[_Piece]:
 class _Chain:
     """Pieces that touch, from left to right, with their bounds so far."""
 
-    def __init__(self, first: _Piece) -> None:
+    def __init__(self, first: Piece) -> None:
         self._pieces = [first]
         self._gaps: list[str] = []
         self._u1, self._v0, self._v1 = first.u1, first.v0, first.v1
         self._size = first.size
 
-    def takes(self, piece: _Piece) -> bool:
+    def takes(self, piece: Piece) -> bool:
         """Append ``piece`` if it touches the last one."""
         if piece.frame != self._pieces[0].frame:
             return False
@@ -348,12 +247,12 @@ class _Chain:
         self._size = max(self._size, piece.size)
         return True
 
-    def piece(self) -> _Piece:
+    def piece(self) -> Piece:
         """All of them as one."""
         first = self._pieces[0]
         if not self._gaps:
             return first
-        chars: list[_Placed] = []
+        chars: list[Placed] = []
         for piece, gap in zip(self._pieces, [*self._gaps, ""], strict=True):
             chars += piece.chars[:-1]
             chars.append(replace(piece.chars[-1], gap=gap))
@@ -366,16 +265,17 @@ class _Chain:
         )
 
 
-def _line(piece: _Piece) -> LayerLine:
-    text, chars = _in_order(piece)
-    return LayerLine(text, _line_box(piece), chars, piece.frame, piece.vertical)
+def _line(piece: Piece) -> LayerLine:
+    text, chars = in_order(piece)
+    angle = 0.0 if piece.vertical else piece.frame
+    return LayerLine(text, _line_box(piece), chars, angle, piece.vertical)
 
 
-def _line_box(piece: _Piece) -> Box:
+def _line_box(piece: Piece) -> Box:
     """As long as its cells, as high as its ink and a little more."""
     if piece.frame % 90:
         return around([placed.char.cell for placed in piece.chars])
-    inks = [_turned(p.char.ink, piece.frame) for p in piece.chars if is_finite(p.char.ink)]
+    inks = [turned(p.char.ink, piece.frame) for p in piece.chars if is_finite(p.char.ink)]
     v0, v1 = piece.v0, piece.v1
     if inks:
         _, top, _, bottom = around(inks)
@@ -383,70 +283,4 @@ def _line_box(piece: _Piece) -> Box:
         short = max(LINE_HEIGHT * piece.size - (bottom - top), 0.0) / 2
         v0 = max(v0, top - max(spare, short)) if top > v0 else top
         v1 = min(v1, bottom + max(spare, short)) if bottom < v1 else bottom
-    return _back((piece.u0, v0, piece.u1, v1), piece.frame)
-
-
-def _in_order(piece: _Piece) -> tuple[str, tuple[Char, ...]]:
-    chars = piece.chars
-    has_marks = any(_is_mark(char.char.text) for char in chars)
-    right_to_left = any(is_right_to_left(char.char.text) for char in chars)
-    if not right_to_left and not has_marks and _is_forward(chars):
-        text = "".join(char.char.text + (" " if char.gap else "") for char in chars)
-        return text.strip(), tuple(char.char for char in chars)
-    return _by_place(piece, right_to_left)
-
-
-def _is_forward(chars: Sequence[_Placed]) -> bool:
-    return all(b.centre >= a.centre - 0.5 * a.char.size for a, b in pairwise(chars))
-
-
-def _is_mark(text: str) -> bool:
-    return bool(text) and unicodedata.category(text[0]) in ("Mn", "Me")
-
-
-def _by_place(piece: _Piece, right_to_left: bool) -> tuple[str, tuple[Char, ...]]:
-    """The line read off the page again, see ``right_to_left.py``."""
-    glyphs = _glyphs(piece.chars)
-    spaces = sorted(piece.spaces)
-    items: list[Glyph] = []
-    for number, glyph in enumerate(glyphs):
-        if number and _word_ends(glyphs[number - 1], glyph, spaces):
-            items.append(Glyph(" ", -1))
-        items.append(Glyph("".join(char.char.text for char in glyph), number))
-    ordered = logical(items) if right_to_left else items
-    text = "".join(item.text for item in ordered).strip()
-    return text, tuple(c.char for item in ordered if item.key >= 0 for c in glyphs[item.key])
-
-
-def _glyphs(chars: Sequence[_Placed]) -> list[list[_Placed]]:
-    """From left to right: what stands at one place together, marks behind their letter."""
-    bases: list[list[_Placed]] = []
-    marks: list[_Placed] = []
-    for char in chars:
-        if _is_mark(char.char.text):
-            marks.append(char)
-        elif bases and char.char.ink == bases[-1][0].char.ink:
-            # Letters of one glyph. PDFium turns all of a right-to-left line round, these too.
-            at = 0 if is_right_to_left(char.char.text) else len(bases[-1])
-            bases[-1].insert(at, char)
-        else:
-            bases.append([char])
-    if not bases:
-        return [[mark] for mark in marks]
-    bases.sort(key=lambda glyph: glyph[0].centre)
-    centres = [glyph[0].centre for glyph in bases]
-    for mark in marks:
-        after = bisect_left(centres, mark.centre)
-        near = range(max(after - 1, 0), min(after + 1, len(bases)))
-        bases[min(near, key=lambda i: abs(centres[i] - mark.centre))].append(mark)
-    return bases
-
-
-def _word_ends(one: Sequence[_Placed], other: Sequence[_Placed], spaces: Sequence[float]) -> bool:
-    gap = other[0].u0 - one[0].u1
-    size = max(one[0].char.size, other[0].char.size)
-    between = bisect_left(spaces, one[0].centre)
-    if between < len(spaces) and spaces[between] < other[0].centre:
-        # Some writers move back over a space, to put a mark on the letter before.
-        return gap > MOVED_BACK * size
-    return gap > WORD_GAP * size
+    return turned_back((piece.u0, v0, piece.u1, v1), piece.frame)

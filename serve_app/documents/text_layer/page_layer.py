@@ -16,7 +16,7 @@ from serve_app.documents.text_layer.lines import build_lines
 from serve_app.documents.text_layer.rest import rest_of, show
 from serve_app.documents.text_layer.suspicion import suspicious_fonts, without
 from serve_app.documents.text_layer.values import LayerLine, PageLayer, Pixels
-from serve_app.documents.text_layer.visible import Visibility, visible_part
+from serve_app.documents.text_layer.visible import Visibility, visible_parts
 
 HIDDEN = "it is not to be seen on the page"
 BROKEN = "characters mean nothing"
@@ -48,9 +48,10 @@ def check(
 ) -> PageLayer:
     """Sort out what cannot be believed or seen, given the page with and without its text."""
     visibility = Visibility(pixels, bare)
-    seen = [part for line in lines if (part := visible_part(line, visibility))]
+    parts = [visible_parts(line, visibility) for line in lines]
+    seen = [part for found in parts for part in found]
     distrusted: list[DistrustedText] = []
-    if hidden := len(lines) - len(seen):
+    if hidden := parts.count([]):
         distrusted.append(DistrustedText(None, f"{hidden} lines: {HIDDEN}"))
     suspects = suspicious_fonts(seen, fonts)
     sound = without(seen, suspects)

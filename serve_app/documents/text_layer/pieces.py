@@ -24,9 +24,9 @@ def pieces(line: LayerLine, kept: Sequence[bool]) -> list[LayerLine]:
 def _piece(line: LayerLine, indexes: Sequence[int]) -> LayerLine:
     chars = line.chars[indexes[0] : indexes[-1] + 1]
     left, top, right, bottom = around([char.cell for char in chars])
-    if line.angle % 180 == 0:
+    if line.angle % 180 == 0 and not line.vertical:
         top, bottom = line.box[1], line.box[3]
-    elif line.angle % 90 == 0:
+    elif line.angle % 180 == 90 or line.vertical:
         left, right = line.box[0], line.box[2]
     text = "".join(_text(line, indexes[0], indexes[-1])).strip()
     return LayerLine(text, (left, top, right, bottom), chars, line.angle, line.vertical)

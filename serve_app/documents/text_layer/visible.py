@@ -9,6 +9,7 @@ another text paints in the same place are not its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import cv2
@@ -22,6 +23,8 @@ from serve_app.documents.text_layer.values import Char, LayerLine, Pixels, is_fi
 CONTRAST = 16
 # Of a line's characters, that must be seen for the line to be there at all.
 SEEN_FRACTION = 0.5
+# Characters in a row, that may be hidden within a line.
+HIDDEN_INSIDE = 2
 
 
 class Visibility:
@@ -48,14 +51,20 @@ class Visibility:
         return np.asarray((count > 0) & drawn, dtype=bool)
 
 
-def visible_part(line: LayerLine, visibility: Visibility) -> LayerLine | None:
-    """The line without the characters at its ends that are not to be seen; None if most are not."""
+def visible_parts(line: LayerLine, visibility: Visibility) -> list[LayerLine]:
+    """The line without what is not to be seen of it; nothing if that is most of it.
+
+    Of a few characters in its middle nothing may be seen but where others are: they stay.
+    """
     seen = visibility.seen(line.chars)
     if not seen.any() or seen.mean() < SEEN_FRACTION:
-        return None
-    first, last = int(seen.argmax()), len(seen) - 1 - int(seen[::-1].argmax())
-    [part] = pieces(line, [first <= index <= last for index in range(len(seen))])
-    return part
+        return []
+    runs = [(bool(key), len(list(run))) for key, run in groupby(seen)]
+    kept: list[bool] = []
+    for number, (visible, length) in enumerate(runs):
+        inside = 0 < number < len(runs) - 1 and length <= HIDDEN_INSIDE
+        kept += [visible or inside] * length
+    return pieces(line, kept)
 
 
 def _has_ink(char: Char) -> bool:
