@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from serve_app.documents.text_layer.placed import Piece, Placed
-from serve_app.documents.text_layer.right_to_left import Glyph, is_right_to_left, logical
+from serve_app.documents.text_layer.right_to_left import (
+    Glyph,
+    is_right_to_left,
+    letters_of_glyph,
+    logical,
+)
 from serve_app.documents.text_layer.values import Char
 
 # In parts of the font's size.
@@ -56,20 +61,26 @@ def _glyphs(chars: Sequence[Placed]) -> list[list[Placed]]:
         if _is_mark(char.char.text):
             marks.append(char)
         elif bases and char.char.ink == bases[-1][0].char.ink:
-            # Letters of one glyph. PDFium turns all of a right-to-left line round, these too.
-            at = 0 if is_right_to_left(char.char.text) else len(bases[-1])
-            bases[-1].insert(at, char)
+            bases[-1].append(char)
         else:
             bases.append([char])
     if not bases:
         return [[mark] for mark in marks]
-    bases.sort(key=lambda glyph: glyph[0].centre)
+    bases = sorted(map(_read, bases), key=lambda glyph: glyph[0].centre)
     centres = [glyph[0].centre for glyph in bases]
     for mark in marks:
         after = bisect_left(centres, mark.centre)
         near = range(max(after - 1, 0), min(after + 1, len(bases)))
         bases[min(near, key=lambda i: abs(centres[i] - mark.centre))].append(mark)
     return bases
+
+
+def _read(glyph: list[Placed]) -> list[Placed]:
+    """Its letters in the order in which they are read."""
+    letters = [char.char.text for char in glyph]
+    if len(glyph) == 1 or not is_right_to_left("".join(letters)):
+        return glyph
+    return [glyph[i] for i in letters_of_glyph(letters)]
 
 
 def _word_ends(one: Sequence[Placed], other: Sequence[Placed], spaces: Sequence[float]) -> bool:

@@ -15,8 +15,8 @@ from serve_app.documents.text_layer.geometry import page_to_pixels
 from serve_app.documents.text_layer.lines import build_lines
 from serve_app.documents.text_layer.rest import rest_of, show
 from serve_app.documents.text_layer.suspicion import suspicious_fonts, without
-from serve_app.documents.text_layer.values import LayerLine, PageLayer, Pixels
-from serve_app.documents.text_layer.visible import Visibility, visible_parts
+from serve_app.documents.text_layer.values import PageLayer, PageText, Pixels
+from serve_app.documents.text_layer.visible import by_visibility
 
 HIDDEN = "it is not to be seen on the page"
 BROKEN = "characters mean nothing"
@@ -36,30 +36,28 @@ def read_layer(
     except TooManyCharacters as error:
         many = f"it has {error.args[0]} characters, more than {max_characters}"
         return PageLayer((), distrusted=(DistrustedText(None, many),))
-    lines = build_lines(read.text.chars, width, height)
-    if not lines:
+    if not read.text.chars:
         return PageLayer(())
     bare = _without(page, read.objects, scale)
-    return check(lines, read.text.fonts, pixels, bare)
+    return checked_text(read.text, pixels, bare)
 
 
-def check(
-    lines: Sequence[LayerLine], fonts: Sequence[str], pixels: Pixels, bare: Pixels
-) -> PageLayer:
-    """Sort out what cannot be believed or seen, given the page with and without its text."""
-    visibility = Visibility(pixels, bare)
-    parts = [visible_parts(line, visibility) for line in lines]
-    seen = [part for found in parts for part in found]
+def checked_text(text: PageText, pixels: Pixels, bare: Pixels) -> PageLayer:
+    """Lines of what can be seen and believed, given the page with and without its text."""
+    height, width = pixels.shape[:2]
+    seen, hidden = by_visibility(text.chars, pixels, bare)
+    lines, hidden_lines = build_lines(seen, width, height), build_lines(hidden, width, height)
     distrusted: list[DistrustedText] = []
-    if hidden := parts.count([]):
-        distrusted.append(DistrustedText(None, f"{hidden} lines: {HIDDEN}"))
-    suspects = suspicious_fonts(seen, fonts)
-    sound = without(seen, suspects)
+    if hidden_lines:
+        distrusted.append(DistrustedText(None, f"{len(hidden_lines)} lines: {HIDDEN}"))
+    suspects = suspicious_fonts(lines, text.fonts)
+    sound = without(lines, suspects)
     distrusted += suspects.values()
     if sound.left_out and not suspects:
         distrusted.append(DistrustedText(None, f"{len(sound.left_out)} places: {BROKEN}"))
     show(bare, pixels, sound.left_out)
-    return PageLayer(sound.kept, tuple(fonts), len(lines), tuple(distrusted), rest_of(bare))
+    total = len(lines) + len(hidden_lines)
+    return PageLayer(sound.kept, text.fonts, total, tuple(distrusted), rest_of(bare))
 
 
 def _without(page: pdfium.PdfPage, objects: Sequence[Any], scale: float) -> Pixels:

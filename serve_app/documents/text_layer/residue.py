@@ -21,7 +21,8 @@ RULE_PIXELS = 40
 # A shape smaller than this, with none beside it, is a bullet.
 BULLET_PIXELS = 14
 SPECK_PIXELS = 5
-THIN_PIXELS = 3
+# A line of two pixels has edges of four.
+THIN_PIXELS = 5
 # How far inwards the edges of a frame's line reach.
 FRAME_PIXELS = 5
 

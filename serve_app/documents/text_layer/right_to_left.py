@@ -10,6 +10,7 @@ document needs it: one embedded direction, numbers in it.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,12 @@ Direction = Literal["R", "L", "N", " "]  # right-to-left, left-to-right, number,
 _OF_CLASS: dict[str, Direction] = {"R": "R", "AL": "R", "L": "L", "EN": "N", "AN": "N"}
 # Between two digits they belong to the number (UAX #9, W4 and W5).
 _IN_NUMBERS = frozenset(".,:/+-%٪٫٬")
+# What presentation forms of several letters stand for: lam-alef, and whole words.
+_LIGATURES = frozenset(
+    letters
+    for code in (*range(0xFB1D, 0xFE00), *range(0xFE70, 0xFEFD))
+    if len(letters := unicodedata.normalize("NFKC", chr(code))) > 1
+)
 _PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">", "«": "»", "‹": "›"}
 _MIRRORED = {**_PAIRS, **{closing: opening for opening, closing in _PAIRS.items()}}
 
@@ -37,6 +44,19 @@ class Glyph:
         return next((d for d in map(_direction, self.text) if d != " "), " ")
 
 
+def letters_of_glyph(letters: Sequence[str]) -> list[int]:
+    """The order in which PDFium's letters of one right-to-left glyph are read, as indexes.
+
+    PDFium turns all of a line round, the letters that a map gives for one glyph too; but not those
+    that it has made of a presentation form itself.
+    """
+    as_they_are = "".join(letters)
+    order = list(range(len(letters)))
+    if as_they_are in _LIGATURES and as_they_are[::-1] not in _LIGATURES:
+        return order
+    return order[::-1]
+
+
 def is_right_to_left(text: str) -> bool:
     """Whether any character of it is written from right to left."""
     return any(_direction(char) == "R" for char in text)
@@ -44,10 +64,23 @@ def is_right_to_left(text: str) -> bool:
 
 def logical(glyphs: Sequence[Glyph]) -> list[Glyph]:
     """``glyphs`` (spaces included) from left to right, in the order in which they are read."""
-    directions = [glyph.direction for glyph in glyphs]
-    if directions.count("R") >= directions.count("L"):
+    if _reads_from_the_right(glyphs):
         return _unmirrored(_with_runs_turned(list(reversed(glyphs)), _left_to_right_runs))
     return _with_runs_turned(list(glyphs), _right_to_left_runs)
+
+
+def _reads_from_the_right(glyphs: Sequence[Glyph]) -> bool:
+    """By what the line begins and ends with; else by what most of its words are."""
+    strong = [glyph.direction for glyph in glyphs if glyph.direction in "RL"]
+    if strong and strong[0] == strong[-1]:
+        return strong[0] == "R"
+    words: Counter[Direction] = Counter()
+    before: Direction = " "
+    for glyph in glyphs:
+        if glyph.direction != before and glyph.direction in "RL":
+            words[glyph.direction] += 1
+        before = " " if glyph.text.isspace() else glyph.direction
+    return words["R"] >= words["L"]
 
 
 def _direction(char: str) -> Direction:
