@@ -15,6 +15,7 @@ LineSource = Literal["ocr", "layer"]
 FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
 OnPageError = Literal["fail", "partial"]
+TextLayerMode = Literal["auto", "off", "only"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class PredictOptions:
         priority: batch work waits under memory pressure.
         on_page_error: whether a page that fails ends the request, or is answered as failed among
             the others.
+        text_layer: whether a PDF's own text is taken.
     """
 
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class PredictOptions:
     keep_all_text: bool = True
     priority: Priority = "interactive"
     on_page_error: OnPageError = "fail"
+    text_layer: TextLayerMode = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,33 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class DistrustedText:
+    """Text of a PDF that was not taken: of a font, or (``font`` None) of lines; and why."""
+
+    font: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayerUse:
+    """What became of a page's text layer.
+
+    Attributes:
+        used: as it was asked for.
+        lines: of the answer, that come from it.
+        of: lines of the answer.
+        distrusted: what it has beside them.
+        missing: what the page has and the answer has not, one sentence each.
+    """
+
+    used: TextLayerMode
+    lines: int
+    of: int
+    distrusted: tuple[DistrustedText, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PageResult:
     """What an engine computed for one page.
 
@@ -172,6 +202,7 @@ class PageResult:
         exports: extra formats, e.g. ``{"docx": bytes}``.
         notices: what was asked for but left out, one sentence each.
         record: what the page cost; set by the worker.
+        text_layer: None if it was not asked for.
     """
 
     index: int
@@ -186,6 +217,7 @@ class PageResult:
     record: TaskRecord | None = None
     lines: tuple[Line, ...] = ()
     blocks: tuple[Block, ...] = ()
+    text_layer: TextLayerUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

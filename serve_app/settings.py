@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from serve_app.document import TextLayerMode
 
 PipelineName = Literal["OCR", "PP-StructureV3"]
 StageName = Literal[
@@ -24,6 +26,10 @@ StageName = Literal[
 ]
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 
+# YAML 1.1 reads a bare `off` as false.
+LayerChoice = Annotated[
+    TextLayerMode, BeforeValidator(lambda value: "off" if value is False else value)
+]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -119,6 +125,12 @@ class ModelSettings(Strict):
         default_factory=dict,
         description="Defaults of the pipeline's predict arguments, e.g. "
         "use_doc_orientation_classify: true; a request's own value wins.",
+    )
+    text_layer: LayerChoice = Field(
+        "auto",
+        description="For POST /v1/parse, the text that a PDF has itself. auto: taken where it can "
+        "be believed, the rest is recognised; off: all is recognised; only: nothing is recognised. "
+        "A request's own value wins.",
     )
     engine: EngineSettings = EngineSettings()
     memory: MemorySettings = MemorySettings()
@@ -411,6 +423,11 @@ class DocumentSettings(Strict):
         description="What the processes that parse are forked from is ended after this long "
         "without a file; it holds some 40 MiB.",
     )
+    max_layer_characters: PositiveInt = Field(
+        50_000,
+        description="A page with more characters in its text layer is recognised: a full page of a "
+        "newspaper has 20,000.",
+    )
 
 
 class PaddlexSettings(Strict):
@@ -427,6 +444,10 @@ class PaddlexSettings(Strict):
         True,
         description="Every recognised line is in `markdown.text` and in `parsing_res_list`. false: "
         "what PaddleX itself answers, with the lines that it leaves out.",
+    )
+    text_layer: LayerChoice = Field(
+        "off",
+        description="On these routes, in place of models.*.text_layer: PaddleX recognises all.",
     )
     font_path: Path | None = Field(
         None, description="Font for drawn pictures; the built-in one has no CJK glyphs."

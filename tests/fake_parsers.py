@@ -43,5 +43,5 @@ class Sizes:
 
     def handle(self, job: dict[str, Any], data: Buffer) -> Sequence[Buffer]:
         """See above."""
-        height, width = decode_page(data).shape[:2]
+        height, width = decode_page(data).pixels.shape[:2]
         return encode_result(PageResult(job["index"], width, height, b"{}", (str(os.getpid()),)))

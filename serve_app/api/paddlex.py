@@ -134,6 +134,7 @@ class PaddlexRoutes:
         options = dataclasses.replace(
             options_of(form, endpoint.pipeline, paddlex.visualize),
             keep_all_text=paddlex.keep_all_text,
+            text_layer=paddlex.text_layer,
             priority=priority_of(request),
         )
         return Call(data, options)

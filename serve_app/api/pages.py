@@ -15,6 +15,7 @@ from typing import Protocol
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
 from serve_app.api.finish import DEFAULT, Finish
+from serve_app.api.layer_facts import LayerFacts
 from serve_app.api.page_store import PageStore
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
@@ -117,8 +118,13 @@ async def answer(
         got = await _collect(service, work, deadline, store, task)
         await spool.append(lambda: writer.head(work))
         furniture = await _write_pages(work, got, writer, store, spool)
+    got.notices.unique.update(dict.fromkeys(got.layers.notices()))
     await spool.append(lambda: writer.tail(work, got.notices.listed()))
-    headers = {**got.notices.headers(), **task.costs.headers(task.ids, work.model)}
+    headers = {
+        **got.notices.headers(),
+        **got.layers.headers(),
+        **task.costs.headers(task.ids, work.model),
+    }
     if furniture:
         headers[FURNITURE_HEADER] = str(furniture)
     if got.failed:
@@ -135,6 +141,7 @@ class _Collected:
     notices: Notices = field(default_factory=Notices)
     failed: list[FailedPage] = field(default_factory=list)
     edges: list[Edges] = field(default_factory=list)
+    layers: LayerFacts = field(default_factory=LayerFacts)
 
 
 async def _collect(
@@ -171,6 +178,7 @@ async def _collect(
                 got.edges.append(NO_EDGES)
             else:
                 got.notices.add(page)
+                got.layers.add(page)
                 got.edges.append(edges_of(page))
                 task.costs.add(page)
             await store.append(page)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
 from serve_app.api.finish import DEFAULT, Finish, FurnitureChoice, PictureText, finish_of
-from serve_app.document import OnPageError, PredictOptions
+from serve_app.document import OnPageError, PredictOptions, TextLayerMode
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.facts import Priority
@@ -37,6 +37,7 @@ OWN = (
     "orientation",
     "priority",
     "on_page_error",
+    "text_layer",
 )
 ORIENTATION = "use_doc_orientation_classify"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
@@ -110,12 +111,15 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     on_page_error = _choice(given, "on_page_error", get_args(OnPageError), "fail")
     furniture = _choice(given, "furniture", get_args(FurnitureChoice), "omit")
     picture_text = _choice(given, "picture_text", get_args(PictureText), "keep")
+    chosen = settings.models[model]
+    text_layer = _choice(given, "text_layer", get_args(TextLayerMode), chosen.text_layer)
     options = _predict_options(
-        _options(given, settings.models[model].pipeline),
+        _options(given, chosen.pipeline),
         with_images=images == "data_uri" and format_ != "text",
         on_page_error=cast(OnPageError, on_page_error),
+        text_layer=cast(TextLayerMode, text_layer),
     )
-    finish = finish_of(options, settings.models[model])
+    finish = finish_of(options, chosen)
     finish = dataclasses.replace(
         finish,
         furniture=cast(FurnitureChoice, furniture),
@@ -125,7 +129,11 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
 
 
 def _predict_options(
-    options: dict[str, Any], *, with_images: bool, on_page_error: OnPageError
+    options: dict[str, Any],
+    *,
+    with_images: bool,
+    on_page_error: OnPageError,
+    text_layer: TextLayerMode,
 ) -> PredictOptions:
     prettify = options.pop("prettify_markdown", True)
     numbers = options.pop("show_formula_number", False)
@@ -135,6 +143,7 @@ def _predict_options(
         show_formula_number=numbers,
         markdown_images=with_images,
         on_page_error=on_page_error,
+        text_layer=text_layer,
     )
 
 
@@ -193,6 +202,10 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "picture_text": (list(get_args(PictureText)), "keep"),
         "priority": (list(get_args(Priority)), "interactive"),
         "on_page_error": (list(get_args(OnPageError)), "fail"),
+        "text_layer": (
+            list(get_args(TextLayerMode)),
+            settings.models[default_model(settings)].text_layer,
+        ),
     }
     parameters = [
         _parameter(name, {"type": "string", "enum": values, "default": default})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from serve_app.api.finish import Finish
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import Block, FailedPage, Markdown, PageResult
+from serve_app.document import Block, FailedPage, Line, Markdown, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
@@ -23,6 +23,10 @@ def page_markdown(page: PageResult, images: PageImages) -> Markdown:
 def _listed(block: Block) -> dict[str, object]:
     """What the Markdown leaves out."""
     return {"text": block.text, "label": block.label, "box": block.box}
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {"text": line.text, "box": line.box, "score": line.score, "source": line.source}
 
 
 def _utf8(text: str) -> bytes:
@@ -111,11 +115,14 @@ class JsonWriter:
             "width": page.width,
             "height": page.height,
             "text": page.text,
+            "lines": [_line(line) for line in page.lines],
             "markdown": page_markdown(page, self._images).text,
             "furniture": [_listed(block) for block in self._finish.furniture_of(page)],
         }
         if omitted := self._finish.picture_text_of(page):
             facts["picture_text"] = [_listed(block) for block in omitted]
+        if page.text_layer is not None:
+            facts["text_layer"] = asdict(page.text_layer)
         yield self._separator + dump(facts)[:-1] + b',"result":'
         self._separator = b","
         yield page.pruned_json

@@ -265,6 +265,7 @@ class OCRService:
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
             tracing.page_stages(record, job.waited_s + clock.now() - cost.came)
+        self._page_log.add_lines(result.lines, job.model, self._pool_name)
         return dataclasses.replace(result, record=record)
 
     async def _page(
@@ -312,7 +313,10 @@ class OCRService:
     ) -> PageResult:
         manager = self._models[job.model]
         cost.queue_s = job.waited_s + clock.now() - cost.came
-        with PageSource(self._renderer, file.data, job.kind, job.index) as page:
+        with PageSource(
+            *(self._renderer, file.data, job.kind, job.index),
+            with_layer=job.options.text_layer != "off",
+        ) as page:
             for attempt in range(1, PAGE_ATTEMPTS + 1):
                 engine = manager.lease(timeout_s=deadline - clock.now())
                 async with self._ledger.holding(cost.task, "lease", engine) as lease:

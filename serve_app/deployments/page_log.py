@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 
+from serve_app.document import Line
 from serve_app.facts import TaskRecord
 from serve_app.telemetry import metrics
 
@@ -38,6 +40,11 @@ class PageLog:
             metrics.estimate_ratio.observe(record.ratio, tags=where)
             if record.ratio > 1:
                 metrics.under_estimates.inc(tags=where)
+
+    def add_lines(self, lines: Iterable[Line], model: str, pool: str) -> None:
+        """Count the lines of a page's result."""
+        for source, count in Counter(line.source for line in lines).items():
+            metrics.lines.inc(count, tags={"model": model, "pool": pool, "source": source})
 
     def unsent(self) -> tuple[TaskRecord, ...]:
         """What the registry has not heard of."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from serve_app.errors import InvalidRequest
 
@@ -34,6 +35,17 @@ def parse_page_ranges(text: str | None, page_count: int) -> tuple[int, ...]:
     for part in text.split(","):
         indexes.update(dict.fromkeys(_parse_part(part, page_count)))
     return tuple(indexes)
+
+
+def format_page_ranges(numbers: Iterable[int]) -> str:
+    """Page numbers, ascending from 1, as a list like those that are read: "1-3,7"."""
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], number
+        else:
+            ranges.append((number, number))
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
 
 
 def _parse_part(part: str, page_count: int) -> range:

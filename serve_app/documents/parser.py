@@ -16,7 +16,7 @@ import numpy as np
 
 from serve_app.documents.inspect import inspect
 from serve_app.documents.page_frame import encode_page
-from serve_app.documents.render import render_page
+from serve_app.documents.render import read_page
 from serve_app.engines.channel import Buffer
 from serve_app.settings import DocumentSettings, LimitSettings
 
@@ -55,7 +55,7 @@ def _picture(suffix: str) -> bytes:
 
 
 class DocumentParser:
-    """Jobs: ``{"op": "inspect"}``, or ``{"op": "render", "kind", "index"}``; with the file."""
+    """Jobs: ``{"op": "inspect"}``, or ``{"op": "render", "kind", "index", "layer"}``; with the file."""
 
     def __init__(self, limits: LimitSettings, documents: DocumentSettings) -> None:
         self._limits, self._documents = limits, documents
@@ -67,7 +67,7 @@ class DocumentParser:
         """
         for kind, data in (("pdf", _LETTER), ("jpeg", _picture(".jpg")), ("png", _picture(".png"))):
             self.handle({"op": "inspect"}, data)
-            self.handle({"op": "render", "kind": kind, "index": 0}, data)
+            self.handle({"op": "render", "kind": kind, "index": 0, "layer": True}, data)
 
     def handle(self, job: dict[str, Any], data: Buffer) -> Sequence[Buffer]:
         """The payload: JSON of kind and page sizes, or a page's frame (``page_frame.py``)."""
@@ -75,7 +75,13 @@ class DocumentParser:
         if job["op"] == "inspect":
             info = inspect(file, self._limits, self._documents)
             return [json.dumps(dataclasses.asdict(info)).encode()]
-        # Here is also the place for what else a page's bytes tell, as its text layer: the file
-        # itself goes no further than this process.
-        page = render_page(file, job["kind"], job["index"], self._limits, self._documents)
+        # With all that the page's bytes tell: the file itself goes no further than this process.
+        page = read_page(
+            file,
+            job["kind"],
+            job["index"],
+            self._limits,
+            self._documents,
+            with_layer=job["layer"],
+        )
         return encode_page(page)

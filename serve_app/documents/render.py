@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile
 
 from serve_app.document import FileKind
+from serve_app.documents.page_input import PageInput
 from serve_app.documents.page_limits import check_page_size
 from serve_app.documents.pdf import POINTS_PER_INCH, new_bitmap, open_pdf, rendered_size
 from serve_app.documents.picture import (
@@ -25,6 +26,7 @@ from serve_app.documents.picture import (
     orientation,
     upright_size,
 )
+from serve_app.documents.text_layer.page_layer import read_layer
 from serve_app.errors import InvalidFile, OcrServeError
 from serve_app.settings import DocumentSettings, LimitSettings
 
@@ -42,10 +44,24 @@ def render_page(
     limits: LimitSettings,
     documents: DocumentSettings,
 ) -> Pixels:
+    """The picture alone, see ``read_page``."""
+    return read_page(data, info_kind, index, limits, documents, with_layer=False).pixels
+
+
+def read_page(
+    data: bytes | memoryview,
+    info_kind: FileKind,
+    index: int,
+    limits: LimitSettings,
+    documents: DocumentSettings,
+    *,
+    with_layer: bool,
+) -> PageInput:
     """Decode page ``index`` (from 0; TIFF: the frame; other pictures: only 0) of ``data``.
 
     Returns:
-        BGR, uint8, shape (height, width, 3), C-contiguous, upright, owned by the caller.
+        The pixels are BGR, uint8, shape (height, width, 3), C-contiguous, upright, owned by the
+        caller.
 
     Raises:
         InvalidFile, EncryptedFile: the page cannot be decoded.
@@ -54,8 +70,8 @@ def render_page(
     """
     try:
         if info_kind == "pdf":
-            return _render_pdf(data, index, limits, documents)
-        return _render_picture(data, info_kind, index, limits)
+            return _render_pdf(data, index, limits, documents, with_layer)
+        return PageInput(_render_picture(data, info_kind, index, limits))
     except (OcrServeError, MemoryError):
         raise
     except Exception:  # nosec B110  # raised anew below
@@ -65,8 +81,12 @@ def render_page(
 
 
 def _render_pdf(
-    data: bytes | memoryview, index: int, limits: LimitSettings, documents: DocumentSettings
-) -> Pixels:
+    data: bytes | memoryview,
+    index: int,
+    limits: LimitSettings,
+    documents: DocumentSettings,
+    with_layer: bool,
+) -> PageInput:
     """Same calls as ``paddlex.inference.serving.infra.utils.read_pdf``, hence the same pixels."""
     with open_pdf(data) as document:
         document.init_forms()
@@ -75,14 +95,16 @@ def _render_pdf(
         page = document[index]
         try:
             # The array shares the bitmap's buffer, which Python owns and the array keeps.
-            bitmap = page.render(
-                scale=documents.pdf_dpi / POINTS_PER_INCH, rotation=0, bitmap_maker=new_bitmap
-            )
+            scale = documents.pdf_dpi / POINTS_PER_INCH
+            bitmap = page.render(scale=scale, rotation=0, bitmap_maker=new_bitmap)
             pixels: Pixels = np.ascontiguousarray(bitmap.to_numpy())
             bitmap.close()
+            layer = None
+            if with_layer:
+                layer = read_layer(page, pixels, scale, documents.max_layer_characters)
         finally:
             page.close()
-    return pixels
+    return PageInput(pixels, layer)
 
 
 def _render_picture(

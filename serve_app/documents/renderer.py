@@ -28,6 +28,8 @@ from serve_app.settings import DocumentSettings, LimitSettings
 # As an engine: it competes with those that answer, see ``engines/paddle.py``.
 NICENESS = 10
 _BYTES_PER_PIXEL = 3
+# The page, and what of it its text layer does not tell.
+_PICTURES = 2
 
 
 class PageRenderer:
@@ -49,7 +51,7 @@ class PageRenderer:
         self._limits = ParserLimits(
             documents.render_memory_bytes,
             math.ceil(self._timeout_s) + 1,
-            limits.max_page_pixels * _BYTES_PER_PIXEL + MAX_HEAD_BYTES,
+            _PICTURES * limits.max_page_pixels * _BYTES_PER_PIXEL + MAX_HEAD_BYTES,
         )
         self._parsers = Parsers(
             "page renderer",
@@ -64,13 +66,20 @@ class PageRenderer:
         self._parsers.prepare()
 
     async def render(
-        self, data: Buffer, kind: FileKind, index: int, *, deadline_s: float
+        self,
+        data: Buffer,
+        kind: FileKind,
+        index: int,
+        *,
+        with_layer: bool = False,
+        deadline_s: float,
     ) -> tuple[SealedFile, int]:
         """The page's frame (``page_frame.py``), and the bytes of memory that it took to make.
 
         Args:
             data: the whole file.
             kind, index: its format, and which page.
+            with_layer: whether a PDF's own text comes with it.
             deadline_s: seconds that the request has left.
 
         Raises:
@@ -79,7 +88,7 @@ class PageRenderer:
             DeadlineExceeded: the request's own deadline came first.
             ReplicaUnavailable: no process could be had.
         """
-        job = {"op": "render", "kind": kind, "index": index}
+        job = {"op": "render", "kind": kind, "index": index, "layer": with_layer}
         timeout_s = min(self._timeout_s, max(deadline_s, 0.001))
         page = f"page {index + 1}"
         try:
@@ -115,9 +124,16 @@ class PageSource:
     """
 
     def __init__(
-        self, renderer: PageRenderer | None, data: Buffer, kind: FileKind, index: int
+        self,
+        renderer: PageRenderer | None,
+        data: Buffer,
+        kind: FileKind,
+        index: int,
+        *,
+        with_layer: bool = False,
     ) -> None:
         self._renderer, self._data, self._kind, self._index = renderer, data, kind, index
+        self._with_layer = with_layer
         self._frame: SealedFile | None = None
         self.render_s = 0.0
         self.render_bytes = 0
@@ -138,7 +154,9 @@ class PageSource:
         if self._frame is None:
             started = clock.now()
             self._frame, self.render_bytes = await self._renderer.render(
-                self._data, self._kind, self._index, deadline_s=deadline_s
+                *(self._data, self._kind, self._index),
+                with_layer=self._with_layer,
+                deadline_s=deadline_s,
             )
             self.render_s = clock.now() - started
         return self._frame

@@ -8,7 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from serve_app.document import Block, Box, Line, LineSource, Markdown, PageResult
+from serve_app.document import (
+    Block,
+    Box,
+    DistrustedText,
+    Line,
+    LineSource,
+    Markdown,
+    PageResult,
+    TextLayerUse,
+)
 
 _LENGTH = struct.Struct("<I")
 
@@ -28,6 +37,8 @@ def encode_result(result: PageResult) -> list[bytes]:
         "images": _append(blobs, result.images),
         "exports": _append(blobs, result.exports),
     }
+    if result.text_layer is not None:
+        meta["text_layer"] = asdict(result.text_layer)
     if result.markdown is not None:
         meta["markdown"] = {
             "text": result.markdown.text,
@@ -70,6 +81,7 @@ def decode_result(payload: bytes) -> PageResult:
             notices=tuple(head["notices"]),
             lines=tuple(_line(*one) for one in head["lines"]),
             blocks=tuple(_block(one) for one in head["blocks"]),
+            text_layer=_text_layer(head["text_layer"]) if "text_layer" in head else None,
         )
     except (KeyError, TypeError, RecursionError, struct.error) as error:
         raise ValueError(f"not a page result: {type(error).__name__}") from None
@@ -77,6 +89,11 @@ def decode_result(payload: bytes) -> PageResult:
 
 def _line(text: str, box: Sequence[float], score: float, source: LineSource) -> Line:
     return Line(text, _box(box), score, source)
+
+
+def _text_layer(told: Mapping[str, Any]) -> TextLayerUse:
+    distrusted = tuple(DistrustedText(**one) for one in told["distrusted"])
+    return TextLayerUse(**{**told, "distrusted": distrusted, "missing": tuple(told["missing"])})
 
 
 def _block(told: Mapping[str, Any]) -> Block:

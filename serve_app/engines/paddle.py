@@ -17,10 +17,13 @@ import numpy as np
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
+from serve_app.documents.page_input import PageInput
 from serve_app.engines import hashes_file, weights
 from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
+from serve_app.engines.layer_use import plan
+from serve_app.engines.layered_ocr import LayeredOcr
 from serve_app.engines.load_check import LoadCheck
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.pipeline_config import (
@@ -44,6 +47,8 @@ MAX_OUTPUT_SIDE = 2000
 JPEG = ".jpg"
 # The kernel gives a tenth of the share of an ordinary process, if one wants it.
 NICENESS = 10
+# Stages that read letters, each with an OCR of its own.
+RECOGNISES = ("use_seal_recognition",)
 
 
 def build(spec: dict[str, Any]) -> PaddleEngine:
@@ -85,6 +90,7 @@ class PaddleEngine:
         classify_content_only(self._pipeline)
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
             pad_to_buckets(recognizer)
+        self._ocr = _layered(self._pipeline)
 
     def handle(self, job: dict[str, Any], data: Buffer) -> list[bytes]:
         """Predict page ``job["index"]`` of a file; ``data``: its frame, as the renderer made it."""
@@ -109,11 +115,11 @@ class PaddleEngine:
 
             cuda.empty_cache()
 
-    def predict(self, page: np.ndarray, index: int, options: PredictOptions) -> PageResult:
+    def predict(self, page: PageInput, index: int, options: PredictOptions) -> PageResult:
         """Predict one page.
 
         Args:
-            page: BGR, uint8, height x width x 3.
+            page: its pixels, and the text that it has itself.
             index: the page's place in its file, passed on.
             options: of the request.
 
@@ -121,14 +127,19 @@ class PaddleEngine:
             PageFailed: the pipeline refused the options or gave no result.
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
-        results = list(self._pipeline.predict(page, **resolved.arguments))
+        arguments = dict(resolved.arguments)
+        layer = plan(page, options.text_layer, arguments, self._ocr)
+        if options.text_layer == "only":
+            arguments |= {name: False for name in RECOGNISES if name in arguments}
+        with self._ocr.page(layer.layer, page.pixels, options.text_layer):
+            results = list(self._pipeline.predict(page.pixels, **arguments))
         if len(results) != 1:
             raise PageFailed(f"the pipeline gave {len(results)} results for one page")
         result = results[0]
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
-        height, width = page.shape[:2]
-        reading = read(result, page, self._recognise)
+        height, width = page.pixels.shape[:2]
+        reading = read(result, page.pixels, self._recognise)
         markdown = _markdown(result, reading, width, options)
         return PageResult(
             index=index,
@@ -137,10 +148,11 @@ class PaddleEngine:
             pruned_json=dump_pruned(result.json["res"]),
             text=tuple(line.text for line in reading.lines),
             markdown=markdown,
-            images=_drawn(result, page) if options.visualize else {},
+            images=_drawn(result, page.pixels) if options.visualize else {},
             exports=_exports(result, options.output_formats),
             notices=resolved.notices,
             lines=reading.lines,
+            text_layer=layer.told(reading.lines),
             blocks=reading.blocks if options.keep_all_text else (),
         )
 
@@ -148,6 +160,16 @@ class PaddleEngine:
         """Text and score of a picture of one line."""
         (read_,) = self._recogniser([line])
         return str(read_["rec_text"]), float(read_["rec_score"])
+
+
+def _layered(pipeline: Any) -> LayeredOcr:
+    """The pipeline's OCR, with a place for a page's text layer."""
+    ocr = next(part for part in _parts(pipeline, "_OCRPipeline", set()) if _is_general(part))
+    return LayeredOcr(ocr, [*_parts(pipeline, "_LayoutParsingPipelineV2", set()), ocr])
+
+
+def _is_general(ocr: Any) -> bool:
+    return bool(ocr.text_type == "general")
 
 
 def _recogniser(pipeline: Any) -> Any:

@@ -56,5 +56,11 @@ class _BucketDecode:
     def __init__(self, decode: Any, batch: _BucketBatch) -> None:
         self._decode, self._batch = decode, batch
 
+    @property
+    def character(self) -> Sequence[str]:
+        """The characters that the decoder knows."""
+        characters: Sequence[str] = self._decode.character
+        return characters
+
     def __call__(self, pred: Any, *, max_wh_ratio: float, **options: Any) -> Any:
         return self._decode(pred, max_wh_ratio=self._batch.wh_ratio, **options)

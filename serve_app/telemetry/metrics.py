@@ -87,6 +87,12 @@ page_run_seconds = LazyMetric(
     ("model", "pool"),
     boundaries=_SECONDS,
 )
+lines = LazyMetric(
+    "Counter",
+    "ocr_lines_total",
+    "Lines of text in the results of pages, by source: ocr, or layer (a PDF's own text).",
+    ("model", "pool", "source"),
+)
 queue_length = LazyMetric("Gauge", "ocr_queue_pages", "Pages that wait in this replica.", ("pool",))
 running_pages = LazyMetric(
     "Gauge", "ocr_running_pages", "Pages that run in this replica.", ("pool",)

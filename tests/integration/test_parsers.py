@@ -371,7 +371,7 @@ async def test_pixels_are_those_of_render_page(data: bytes, kind: Any, index: in
             assert await page.frame(60) is frame, "rendered once"
             assert page.render_s > 0
             assert isinstance(frame, channel.SealedFile)
-            pixels = decode_page(passed_on(frame))
+            pixels = decode_page(passed_on(frame)).pixels
     assert np.array_equal(pixels, render_page(data, kind, index, LIMITS, DOCUMENTS))
     pixels[0, 0] = 123  # pipelines paint over what they have read
 

@@ -83,6 +83,7 @@ async def test_json() -> None:
         "width": 1190,
         "height": 1684,
         "text": ["Page 4", "Hello 42"],
+        "lines": [],
         "markdown": "# Page 4\n\nHello 42",
         "furniture": [],
         "result": {"rec_texts": ["Page 4", "Hello 42"]},
