@@ -1,4 +1,4 @@
-"""A page on its way from the process that parsed it to an engine: a head, its text layer, pixels."""
+"""A page on its way from the process that parsed it to an engine: head, text layer, pixels."""
 
 from __future__ import annotations
 

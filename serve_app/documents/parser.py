@@ -55,7 +55,7 @@ def _picture(suffix: str) -> bytes:
 
 
 class DocumentParser:
-    """Jobs: ``{"op": "inspect"}``, or ``{"op": "render", "kind", "index", "layer"}``; with the file."""
+    """Jobs, each with a file: ``inspect``, or ``render`` with ``kind``, ``index`` and ``layer``."""
 
     def __init__(self, limits: LimitSettings, documents: DocumentSettings) -> None:
         self._limits, self._documents = limits, documents

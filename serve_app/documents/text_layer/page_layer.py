@@ -10,6 +10,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from serve_app.document import DistrustedText
+from serve_app.documents.pdf import new_bitmap
 from serve_app.documents.text_layer.characters import TooManyCharacters, read_characters
 from serve_app.documents.text_layer.geometry import page_to_pixels
 from serve_app.documents.text_layer.lines import build_lines
@@ -64,7 +65,7 @@ def _without(page: pdfium.PdfPage, objects: Sequence[Any], scale: float) -> Pixe
     """The page without these text objects."""
     for handle in objects:
         pdfium_c.FPDFPageObj_SetIsActive(handle, False)
-    bitmap = page.render(scale=scale, rotation=0, rev_byteorder=False)
-    bare = np.array(bitmap.to_numpy(), copy=True)
+    bitmap = page.render(scale=scale, rotation=0, bitmap_maker=new_bitmap)
+    bare: Pixels = np.ascontiguousarray(bitmap.to_numpy())
     bitmap.close()
     return bare
