@@ -138,6 +138,20 @@ async def test_a_model_that_is_not_pinned_is_not_loaded(pinned: dict[str, Any]) 
         await engine_of(weights=pinned)
 
 
+def test_the_models_of_a_configuration_are_those_that_its_pipelines_load() -> None:
+    official = {"source": "directory", "directory": "/m", "hashes_file": "/h"}
+    settings = [
+        ModelSettings.model_validate({"pipeline": "OCR", "stages": [], "weights": official}),
+        ModelSettings.model_validate(
+            {"pipeline": "OCR", "stages": [], "weights": official, "modules": MODULES}
+        ),
+        ModelSettings.model_validate({"pipeline": "PP-StructureV3"}),  # bundled: nothing to fetch
+    ]
+    names = hub_fetch.models_of(settings)
+    assert len(names) == 4
+    assert names[2:] == [DETECTION, RECOGNITION]
+
+
 def test_all_of_structures_weights_are_hashed_in_a_part_of_a_load() -> None:
     """A load takes seconds. Generous: other work may have both cores."""
     names = set(BUNDLED_MODULES.values())
