@@ -26,6 +26,7 @@ from PIL import Image
 from serve_app.api.app import build_http_app
 from serve_app.document import (
     DocumentInfo,
+    FileBytes,
     Markdown,
     PageInfo,
     PageResult,
@@ -165,7 +166,7 @@ class CannedService(FakeDocumentService):
 
     async def predict_pages(
         self,
-        data: bytes,
+        data: FileBytes,
         info: DocumentInfo,
         pages: Any,
         model: str,
