@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from serve_app.api import schemas
-from serve_app.errors import OcrServeError, RequestTooLarge
+from serve_app.errors import BodyTooSlow, OcrServeError, RequestTooLarge
 
 # A PNG of 150 x 40 pixels that says "Hello 42".
 HELLO_PNG = (
@@ -61,6 +61,13 @@ HELLO_DATA_INFO = {"width": 150, "height": 40, "type": "image"}
 TOO_LARGE = RequestTooLarge(
     "The size of the request body in bytes", 70_000_000, 67_108_864, "limits.max_request_bytes"
 )
+TOO_SLOW = BodyTooSlow(
+    "The rate in bytes a second at which the request body came",
+    100,
+    8192,
+    "gateway.min_body_bytes_per_s",
+)
+FROM_ELSEWHERE = "A web page of another site asks"
 CHART_NOTICE = "useChartRecognition was asked for, but this server has no model for charts"
 
 
@@ -87,9 +94,13 @@ def _failed(description: str, status: int, message: str) -> dict[str, Any]:
 PADDLEX_ERRORS: dict[int | str, dict[str, Any]] = {
     400: _failed("The body is not text", 400, "There was an error parsing the body"),
     401: _failed("No API key, or an unknown one", 401, "an API key is needed"),
+    403: _failed("Without keys: another host's name, or another site's page", 403, FROM_ELSEWHERE),
+    408: _failed("The body did not come in time", 408, str(TOO_SLOW)),
     413: _failed("The body is too big", 413, str(TOO_LARGE)),
     422: _failed("A wrong field, an unreadable file, a limit", 422, "Invalid input file"),
-    429: _failed("Above a limit of the key's own; see Retry-After", 429, "too many requests"),
+    429: _failed(
+        "Above a limit of the key or the address; see Retry-After", 429, "too many requests"
+    ),
     500: _failed("Something unexpected", 500, "Internal server error"),
     503: _failed("No capacity now; see Retry-After", 503, "The queue is full"),
     504: _failed("The deadline passed", 504, "The request's deadline has passed"),
@@ -184,6 +195,19 @@ def our_error(description: str, code: str, message: str, **details: object) -> d
 OUR_ERRORS: dict[int | str, dict[str, Any]] = {
     400: our_error("The body is not text", "http_error", "There was an error parsing the body"),
     401: our_error("No API key, or an unknown one", "unauthorized", "an API key is needed"),
+    403: our_error(
+        "Without keys: another host's name, or another site's page",
+        "origin_refused",
+        FROM_ELSEWHERE,
+    ),
+    408: our_error(
+        "The body did not come in time",
+        TOO_SLOW.code,
+        str(TOO_SLOW),
+        value=TOO_SLOW.value,
+        limit=TOO_SLOW.limit,
+        config_key=TOO_SLOW.config_key,
+    ),
     413: our_error(
         "The body is too big",
         "request_too_large",
@@ -292,8 +316,12 @@ DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 60.0, 600.0
 DEFAULT_TASKS, MAX_TASKS = 100, 1000
 
 _OPERATOR_ERRORS = {
-    **{status: OUR_ERRORS[status] for status in (401, 422, 429, 500, 503)},
-    403: our_error("The key's role is not enough", "forbidden", "an operator's key is needed"),
+    **{status: OUR_ERRORS[status] for status in (400, 401, 422, 429, 500, 503)},
+    403: our_error(
+        "The role is not enough, or the machine another one",
+        "forbidden",
+        "an operator's key is needed",
+    ),
 }
 
 

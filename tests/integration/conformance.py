@@ -181,7 +181,7 @@ class CannedService(FakeDocumentService):
         def page(place: PageInfo) -> PageResult:
             result = (canned_ocr if ocr else canned_layout)(place.index, place.width, place.height)
             kind, limits, documents = info.kind, self.settings.limits, self.settings.documents
-            picture = render_page(bytes(data), kind, place.index, limits, documents)
+            picture = render_page(memoryview(data), kind, place.index, limits, documents)
             return converted(result, place, picture, options)
 
         self.page = page
