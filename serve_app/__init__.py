@@ -4,8 +4,8 @@ The path of a request, by file and function:
 
 1. ``api/paddlex.py`` or ``api/parse.py`` reads the body within its limits (``api/upload.py``).
 2. ``deployments/pool_client.py``: ``inspect`` has the file's pages told by a process of its own
-   (``documents/reader.py``, ``documents/parser.py``); ``predict_pages`` puts the file into the
-   object store once and sends its pages, a bounded window at a time, to a pool.
+   (``documents/reader.py``, ``header_parser.py``); ``predict_pages`` puts the file into the object
+   store once and sends its pages, a bounded window at a time, to a pool.
 3. ``deployments/ocr_service.py``: ``predict_page`` leases an engine from the model's
    ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
 4. There another process of its own renders the page (``documents/renderer.py``), and
