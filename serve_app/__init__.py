@@ -3,13 +3,14 @@
 The path of a request, by file and function:
 
 1. ``api/paddlex.py`` or ``api/parse.py`` reads the body within its limits (``api/upload.py``).
-2. ``deployments/pool_client.py``: ``inspect`` asks a child process (``documents/reader.py``) for
-   the file's pages; ``predict_pages`` puts the file into the object store once and sends its
-   pages, a bounded window at a time, to a pool.
+2. ``deployments/pool_client.py``: ``inspect`` has the file's pages told by a process of its own
+   (``documents/reader.py``, ``header_parser.py``); ``predict_pages`` puts the file into the object
+   store once and sends its pages, a bounded window at a time, to a pool.
 3. ``deployments/ocr_service.py``: ``predict_page`` leases an engine from the model's
    ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
-4. ``engines/process.py``: ``predict`` hands the page over a socket (``engines/channel.py``) to
-   the engine process (``engines/host.py``), where ``engines/paddle.py`` renders and predicts it.
+4. There another process of its own renders the page (``documents/renderer.py``), and
+   ``engines/process.py``: ``predict`` hands its pixels over a socket (``engines/channel.py``) to
+   the engine process (``engines/host.py``), where ``engines/paddle.py`` predicts it.
 5. The results come back in order; ``api/spool.py`` assembles the answer.
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.

@@ -421,7 +421,7 @@ class DocumentSettings(Strict):
     parsers_idle_timeout_s: PositiveFloat = Field(
         300.0,
         description="What the processes that parse are forked from is ended after this long "
-        "without a file; it holds some 40 MiB.",
+        "without a file; it holds some 30 MiB.",
     )
     max_layer_characters: PositiveInt = Field(
         50_000,

@@ -32,7 +32,7 @@ class SlowReader:
     """Takes as long as the file says, to find a small picture in it."""
 
     def handle(self, job: dict[str, Any], data: Buffer) -> Sequence[Buffer]:
-        """As ``DocumentParser`` for the job ``inspect``."""
+        """As ``HeaderParser``."""
         time.sleep(_SECONDS[bytes(data)])
         page = {"index": 0, "width": 10, "height": 10}
         return [json.dumps({"kind": "png", "pages": [page]}).encode()]

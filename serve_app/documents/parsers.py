@@ -16,7 +16,6 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from serve_app.documents import parser
 from serve_app.engines import channel
 from serve_app.engines.channel import Buffer, SealedFile
 from serve_app.engines.child import GONE_WITHIN_S, ChildFailure, ChildProcess, JobFailed, failure
@@ -76,10 +75,10 @@ class Parsers:
 
     Args:
         name: of the host, for the log.
+        factory: import path of what makes the handler of a job (``header_parser.py``).
         spec: for the factory.
         limits: of each job.
         idle_timeout_s: the host is ended after this long without a job.
-        factory: import path; tests give their own.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Parsers:
         limits: ParserLimits,
         *,
         idle_timeout_s: float,
-        factory: str = parser.FACTORY,
+        factory: str,
     ) -> None:
         self._name, self._factory = name, factory
         self._spec = {**spec, "parser_limits": asdict(limits)}
@@ -261,7 +260,7 @@ class _Fork:
         return self._crashed(f"ended with {returncode}")
 
     def _crashed(self, why: str) -> Crashed:
-        facts = {"op": self._job.get("op"), "pid": self._pid, "error": why}
+        facts = {"job": self._job, "pid": self._pid, "error": why}
         log.warning("parser failed", extra=facts)
         return Crashed(why)
 

@@ -8,7 +8,7 @@ import math
 from typing import Final, get_args
 
 from serve_app.document import DocumentInfo, FileKind, PageInfo
-from serve_app.documents import parser
+from serve_app.documents import header_parser
 from serve_app.documents.page_limits import check_page_count, check_page_size
 from serve_app.documents.parsers import (
     Crashed,
@@ -36,7 +36,7 @@ class DocumentReader:
         documents: DocumentSettings,
         gateway: GatewaySettings,
         *,
-        factory: str = parser.FACTORY,
+        factory: str = header_parser.FACTORY,
     ) -> None:
         spec = {
             "limits": limits.model_dump(mode="json"),
@@ -80,7 +80,7 @@ class DocumentReader:
 
     async def _read(self, data: Buffer) -> DocumentInfo:
         try:
-            payload, _ = await self._parsers.run({"op": "inspect"}, data, timeout_s=self._timeout_s)
+            payload, _ = await self._parsers.run({}, data, timeout_s=self._timeout_s)
         except OutOfMemory as error:
             raise FileTooDemanding(
                 "memory to read the file's headers, in bytes (at least),",

@@ -6,7 +6,7 @@ import math
 
 from serve_app import clock
 from serve_app.document import FileKind
-from serve_app.documents import parser
+from serve_app.documents import page_parser
 from serve_app.documents.page_frame import MAX_HEAD_BYTES
 from serve_app.documents.parsers import (
     Crashed,
@@ -40,7 +40,7 @@ class PageRenderer:
         limits: LimitSettings,
         documents: DocumentSettings,
         *,
-        factory: str = parser.FACTORY,
+        factory: str = page_parser.FACTORY,
     ) -> None:
         spec = {
             "limits": limits.model_dump(mode="json"),
@@ -88,7 +88,7 @@ class PageRenderer:
             DeadlineExceeded: the request's own deadline came first.
             ReplicaUnavailable: no process could be had.
         """
-        job = {"op": "render", "kind": kind, "index": index, "layer": with_layer}
+        job = {"kind": kind, "index": index, "layer": with_layer}
         timeout_s = min(self._timeout_s, max(deadline_s, 0.001))
         page = f"page {index + 1}"
         try:

@@ -91,13 +91,13 @@ async def test_stop_leaves_no_process() -> None:
 
 
 async def test_a_failed_load_is_typed_and_leaves_no_process(
-    caplog: pytest.LogCaptureFixture,
+    our_log: pytest.LogCaptureFixture,
 ) -> None:
     before = psutil.Process().children()
     with pytest.raises(EngineUnavailable) as caught:
         await started(fail="no file /srv/weights/secret.onnx")
     assert str(caught.value) == "loading fake failed", "a client reads this"
-    assert any("/srv/weights/secret.onnx" in text for text in logged_errors(caplog))
+    assert any("/srv/weights/secret.onnx" in text for text in logged_errors(our_log))
     await gone(before)
 
 
@@ -126,13 +126,13 @@ async def test_a_cancelled_start_leaves_no_process() -> None:
 
 
 async def test_an_exception_in_the_pipeline_is_a_failed_page_and_the_engine_lives(
-    caplog: pytest.LogCaptureFixture,
+    our_log: pytest.LogCaptureFixture,
 ) -> None:
     engine = await started()
     with pytest.raises(PageFailed) as caught:
         await predict(engine, fail="boom")
     assert str(caught.value) == "fake failed on this page", "a client reads this"
-    assert any("RuntimeError" in text and "boom" in text for text in logged_errors(caplog))
+    assert any("RuntimeError" in text and "boom" in text for text in logged_errors(our_log))
     assert (await predict(engine)).result.text[0] == str(engine.pid)
     await engine.stop()
 
@@ -163,12 +163,12 @@ async def test_a_crash_under_a_page_is_typed(how: dict[str, int]) -> None:
 
 
 async def test_a_system_exit_in_the_pipeline_ends_the_engine_only(
-    caplog: pytest.LogCaptureFixture,
+    our_log: pytest.LogCaptureFixture,
 ) -> None:
     engine = await started()
     with pytest.raises(PageFailed):
         await predict(engine, exit=3)
-    assert any("SystemExit" in text for text in logged_errors(caplog))
+    assert any("SystemExit" in text for text in logged_errors(our_log))
     assert await asyncio.wait_for(engine.exited, 10) == 70
 
 
@@ -206,16 +206,14 @@ async def test_no_descriptor_is_left_open_by_a_page() -> None:
 
 
 async def test_what_the_child_prints_becomes_log_records_for_debugging(
-    caplog: pytest.LogCaptureFixture,
+    our_log: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level("DEBUG", logger="ocr_serve.child"):
-        engine = await started()
-        await predict(engine, print="a line of the pipeline")
-        await engine.stop()
-        await asyncio.sleep(0.05)
-    lines = [getattr(record, "line", "") for record in caplog.records]
+    engine = await started()
+    await predict(engine, print="a line of the pipeline")
+    await engine.stop()
+    lines = [getattr(record, "line", "") for record in our_log.records]
     assert "a line of the pipeline" in lines
-    assert {record.levelname for record in caplog.records if hasattr(record, "line")} == {"DEBUG"}
+    assert {record.levelname for record in our_log.records if hasattr(record, "line")} == {"DEBUG"}
 
 
 def test_an_engine_ends_when_its_parent_is_killed() -> None:
@@ -242,9 +240,9 @@ def test_an_engine_ends_when_its_parent_is_killed() -> None:
     assert not engine.is_running()
 
 
-def logged_errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged_errors(our_log: pytest.LogCaptureFixture) -> list[str]:
     """The details that the log has of failures."""
-    return [str(getattr(record, "error", "")) for record in caplog.records]
+    return [str(getattr(record, "error", "")) for record in our_log.records]
 
 
 async def gone(before: list[psutil.Process]) -> None:

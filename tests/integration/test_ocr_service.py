@@ -185,7 +185,7 @@ async def test_out_of_memory_unloads_what_is_idle_before_the_retry() -> None:
 async def test_a_failed_page_leaves_the_engine_in_place() -> None:
     async with service() as replica:
         (first,) = (await page(replica)).text
-        with pytest.raises(PageFailed, match="boom"):
+        with pytest.raises(PageFailed, match="failed on this page"):
             await page(replica, fail="boom")
         assert (await page(replica)).text == (first,)
 

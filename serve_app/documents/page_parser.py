@@ -1,12 +1,10 @@
-"""What a process for one file does (``parser_host.py`` forks it): read headers, or render a page.
+"""What a process for one page does below a worker (``parser_host.py`` forks it): render it.
 
 The factory loads all that parsing needs, for a process that is locked in loads nothing.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -14,21 +12,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from serve_app.documents.inspect import inspect
 from serve_app.documents.page_frame import encode_page
 from serve_app.documents.render import read_page
 from serve_app.engines.channel import Buffer
 from serve_app.settings import DocumentSettings, LimitSettings
 
-FACTORY = "serve_app.documents.parser:build"
+FACTORY = "serve_app.documents.page_parser:build"
 
 
-def build(spec: dict[str, Any]) -> DocumentParser:
+def build(spec: dict[str, Any]) -> PageParser:
     """``spec``: ``limits`` and ``documents`` of the configuration; ``niceness``, if any."""
     os.nice(spec.get("niceness", 0))
     # No pool of threads: a process that forks must not have any, and a fork may not make one.
     cv2.setNumThreads(1)
-    parser = DocumentParser(
+    parser = PageParser(
         LimitSettings.model_validate(spec["limits"]),
         DocumentSettings.model_validate(spec["documents"]),
     )
@@ -54,8 +51,8 @@ def _picture(suffix: str) -> bytes:
     return bytes(cv2.imencode(suffix, np.zeros((8, 8, 3), np.uint8))[1])
 
 
-class DocumentParser:
-    """Jobs, each with a file: ``inspect``, or ``render`` with ``kind``, ``index`` and ``layer``."""
+class PageParser:
+    """Jobs: ``{"kind", "index", "layer"}`` with the file."""
 
     def __init__(self, limits: LimitSettings, documents: DocumentSettings) -> None:
         self._limits, self._documents = limits, documents
@@ -66,22 +63,14 @@ class DocumentParser:
         PDFium looks through the system's fonts when a PDF names one that it does not bring.
         """
         for kind, data in (("pdf", _LETTER), ("jpeg", _picture(".jpg")), ("png", _picture(".png"))):
-            self.handle({"op": "inspect"}, data)
-            self.handle({"op": "render", "kind": kind, "index": 0, "layer": True}, data)
+            self.handle({"kind": kind, "index": 0, "layer": True}, data)
 
     def handle(self, job: dict[str, Any], data: Buffer) -> Sequence[Buffer]:
-        """The payload: JSON of kind and page sizes, or a page's frame (``page_frame.py``)."""
-        file = memoryview(data)
-        if job["op"] == "inspect":
-            info = inspect(file, self._limits, self._documents)
-            return [json.dumps(dataclasses.asdict(info)).encode()]
-        # With all that the page's bytes tell: the file itself goes no further than this process.
-        page = read_page(
-            file,
-            job["kind"],
-            job["index"],
-            self._limits,
-            self._documents,
-            with_layer=job["layer"],
-        )
+        """The payload: the page's frame (``page_frame.py``).
+
+        With all that the page's bytes tell: the file itself goes no further than this process.
+        """
+        file, limits, documents = memoryview(data), self._limits, self._documents
+        layer = bool(job["layer"])
+        page = read_page(file, job["kind"], job["index"], limits, documents, with_layer=layer)
         return encode_page(page)
