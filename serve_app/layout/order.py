@@ -19,7 +19,9 @@ from serve_app.layout.columns import is_column_boundary, is_prose
 from serve_app.layout.unit import Row, Unit
 
 # Cuts within cuts: newspapers need five or six. Bounds the time for spirals.
-_MAX_DEPTH = 24
+_MAX_DEPTH = 16
+# More white spaces beside each other are no gutters.
+_MOST_COLUMNS = 40
 # In line heights: outlines of neighbouring columns overlap by no more, where the gutter is narrow.
 _GUTTER = -0.3
 # In line heights: white space between columns of short lines, and what may be left of it.
@@ -83,8 +85,8 @@ class _Cutter:
     def _columns(self, units: list[Unit]) -> list[list[Unit]]:
         """Cut where white space runs from top to bottom; one column if there is none."""
         strips = self._split_along(units)
-        if len(strips) < 2:
-            return strips
+        if not 1 < len(strips) <= _MOST_COLUMNS:
+            return [units]
         columns = [strips[0]]
         for strip in strips[1:]:
             if is_column_boundary(columns[-1], strip, self._size, len(strips)):
@@ -160,7 +162,7 @@ class _Band:
         self.bottom = max(unit.box[3] for unit in units)
         self.strips: list[Interval] = [
             (min(unit.box[0] for unit in strip), max(unit.box[2] for unit in strip))
-            for strip in strips
+            for strip in (strips if len(strips) <= _MOST_COLUMNS else [units])
         ]
 
     @property

@@ -138,7 +138,7 @@ def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]
     items = [index for index in range(len(stack)) if lines.begins_item(index)]
     if items and (len(items) > 1 or items == [0]) and kind != "algorithm":
         yield from _list(stack, items, starts)
-    elif lines.break_early or lines.are_short or kind in ("algorithm", "content"):
+    elif lines.are_apart or kind in ("algorithm", "content"):
         yield Paragraph(stack, frozenset(range(1, len(stack))))
     else:
         for first, last in pairwise([0, *starts, len(stack)]):
@@ -165,6 +165,12 @@ def _list(stack: list[Row], items: list[int], starts: list[int]) -> Iterator[Par
                 yield Paragraph(stack[after + begin : after + end])
 
 
+def _is_short(text: str) -> bool:
+    if columns_of(text) > _SHORT or is_spaceless(text[:1] or " "):
+        return False
+    return not text[:1].islower() or "@" in text or "www." in text
+
+
 class _Lines:
     """The rows of a stack, and where their lines begin and end."""
 
@@ -187,6 +193,20 @@ class _Lines:
         return any(gap > 1.5 * self._size for gap in gaps)
 
     @property
+    def are_apart(self) -> bool:
+        """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
+        return self.break_early or self.are_short or self.are_centred
+
+    @property
+    def are_centred(self) -> bool:
+        """Whether they are short and have the same middle, but not the same beginning."""
+        lefts = [row.box[0] for row in self._rows]
+        middles = [(row.box[0] + row.box[2]) / 2 for row in self._rows]
+        if max(lefts) - min(lefts) < self._size or max(middles) - min(middles) > self._size:
+            return False
+        return all(columns_of(row.text) <= _SHORT for row in self._rows)
+
+    @property
     def break_early(self) -> bool:
         """Whether most lines end though the next word had found room, or end in leaders."""
         if len(self._rows) < 2:
@@ -198,17 +218,13 @@ class _Lines:
     @property
     def are_short(self) -> bool:
         """Whether they are short and each begins like something of its own, as in an address."""
-        texts = [row.text.strip() for row in self._rows]
-        return all(
-            columns_of(text) <= _SHORT
-            and not text[:1].islower()
-            and not is_spaceless(text[:1] or " ")
-            for text in texts
-        )
+        return all(_is_short(row.text.strip()) for row in self._rows)
 
     def ends_early(self, index: int) -> bool:
         """Whether the first word of the next row had found room in this one."""
         row, below = self._rows[index], self._rows[index + 1]
+        if row.text.rstrip().endswith(("-", "\u2010", "\u00ad")):
+            return False
         text = below.text
         letters = max(1, columns_of(text))
         word = columns_of(text.split(maxsplit=1)[0]) if text.split() else 0
