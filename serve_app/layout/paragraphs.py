@@ -101,7 +101,8 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
     if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
-    if above.region != below.region and None not in (above.region, below.region):
+    are_rows = len(above.cells) > 1 and len(below.cells) > 1  # of a form or of a receipt
+    if above.region != below.region and None not in (above.region, below.region) and not are_rows:
         # A model takes lines of an address for titles; a title stands apart, or is larger.
         return larger or gap > usual + _NEAR * size or not any(titles)
     return larger
@@ -122,6 +123,11 @@ def _pitch(row: Row) -> float:
 def _runs_on(above: Row, below: Row) -> bool:
     """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
     end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
+    if begin and end and (is_spaceless(end) or is_spaceless(begin)):
+        # Scripts without small letters: both lines fill the column, and no sentence has ended.
+        ends_together = above.box[2] > below.box[2] - below.height
+        begin_together = abs(above.box[0] - below.box[0]) < 0.5 * below.height
+        return ends_together and begin_together and end not in _ENDS
     return begin.islower() and (end.isalnum() or end in ",-\u00ad\u2010")
 
 
