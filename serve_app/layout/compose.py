@@ -62,7 +62,7 @@ class _Composer:
         things = [Unit(self._regions.boxes[index], region=index) for index in solid]
         head, body, tail = self._split_edges(text)
         for part in (head, body + things, tail):
-            for column in reading_order(part):
+            for column in reading_order(part, self._regions.boxes):
                 yield from self._column(column)
         for row in rows(aside):
             yield self._aside(row)

@@ -183,7 +183,9 @@ class _Lines:
     def __init__(self, stack: Sequence[Row]) -> None:
         self._rows = stack
         self._left = min(row.box[0] for row in stack)
-        self._right = max(row.box[2] for row in stack)
+        # Of many lines one or two may reach too far: they were detected so.
+        rights = sorted(row.box[2] for row in stack)
+        self._right = rights[len(rights) - 1 - len(rights) // 8]
         self._size = median([row.height for row in stack]) or 1.0
         lefts = sorted(row.box[0] for row in stack)
         self._usual_left = lefts[(len(lefts) - 1) // 2]
@@ -219,6 +221,9 @@ class _Lines:
             return False
         leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
         early = sum(self.ends_early(index) for index in range(len(self._rows) - 1))
+        small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
+        if small * 2 > len(self._rows):  # sentences that run on, in a narrow column
+            return False
         return leaders * 2 >= len(self._rows) or early * 2 > len(self._rows) - 1
 
     @property
