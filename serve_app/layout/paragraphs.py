@@ -203,28 +203,33 @@ class _Lines:
     @property
     def are_apart(self) -> bool:
         """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
-        return self.break_early or self.are_short or self.are_centred
+        small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
+        if small * 2 > len(self._rows) and not self.have_leaders:
+            return False  # sentences that run on, in a narrow column
+        return self.have_leaders or self.break_early or self.are_short or self.are_centred
 
     @property
     def are_centred(self) -> bool:
         """Whether they are short and have the same middle, but not the same beginning."""
         lefts = [row.box[0] for row in self._rows]
         middles = [(row.box[0] + row.box[2]) / 2 for row in self._rows]
-        if max(lefts) - min(lefts) < self._size or max(middles) - min(middles) > self._size:
+        if max(lefts) - min(lefts) < 2 * self._size or max(middles) - min(middles) > self._size:
             return False
         return all(columns_of(row.text) <= _SHORT for row in self._rows)
 
     @property
+    def have_leaders(self) -> bool:
+        """Whether they are lines of a table of contents."""
+        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
+        return len(self._rows) > 1 and leaders * 2 >= len(self._rows)
+
+    @property
     def break_early(self) -> bool:
-        """Whether most lines end though the next word had found room, or end in leaders."""
+        """Whether most lines end though the next word had found room."""
         if len(self._rows) < 2:
             return False
-        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
         early = sum(self.ends_early(index) for index in range(len(self._rows) - 1))
-        small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
-        if small * 2 > len(self._rows):  # sentences that run on, in a narrow column
-            return False
-        return leaders * 2 >= len(self._rows) or early * 2 > len(self._rows) - 1
+        return early * 2 > len(self._rows) - 1
 
     @property
     def are_short(self) -> bool:
