@@ -62,22 +62,22 @@ class _Composer:
         things = [Unit(self._regions.boxes[index], region=index) for index in solid]
         head, body, tail = self._split_edges(text)
         for part in (head, body + things, tail):
-            for column in reading_order(part):
+            for column in reading_order(part, self._regions.boxes):
                 yield from self._column(column)
         for row in rows(aside):
             yield self._aside(row)
 
     def _split_edges(self, text: list[Unit]) -> tuple[list[Unit], list[Unit], list[Unit]]:
         """Headers, text, footers: what is as near to the edge as a header is one, too."""
-        places = [(unit, self._middle(unit), self._at_edge(unit)) for unit in text]
-        low = max((middle for _, middle, edge in places if edge < 0), default=-1.0)
-        high = min((middle for _, middle, edge in places if edge > 0), default=2.0)
+        places = [(unit, self._middle(unit)) for unit in text]
         slack = 0.4 * self._size / max(self._page.height, 1)
-        head = [unit for unit, middle, _ in places if middle <= low + slack]
-        tail = [
-            unit for unit, middle, _ in places if low + slack < middle and middle >= high - slack
-        ]
-        body = [unit for unit, middle, _ in places if low + slack < middle < high - slack]
+        furniture = [middle for unit, middle in places if self._label(unit) in FURNITURE]
+        furniture += _lone_numbers(places, slack)
+        low = max((middle for middle in furniture if middle < _EDGE), default=-1.0) + slack
+        high = min((middle for middle in furniture if middle > 1 - _EDGE), default=2.0) - slack
+        head = [unit for unit, middle in places if middle <= low]
+        tail = [unit for unit, middle in places if middle > low and middle >= high]
+        body = [unit for unit, middle in places if low < middle < high]
         return head, body, tail
 
     def _middle(self, unit: Unit) -> float:
@@ -86,13 +86,8 @@ class _Composer:
         _, top, _, bottom = sound(self._page.lines[unit.line].box)
         return (top + bottom) / 2 / max(self._page.height, 1)
 
-    def _at_edge(self, unit: Unit) -> int:
-        """-1: a header, before all else; 1: a footer, behind it; 0: neither."""
-        middle = self._middle(unit)
-        label = self._labels.get(unit.region) if unit.region is not None else None
-        if label not in FURNITURE and not is_number(unit.text):
-            return 0
-        return -1 if middle < _EDGE else int(middle > 1 - _EDGE)
+    def _label(self, unit: Unit) -> str | None:
+        return None if unit.region is None else self._labels.get(unit.region)
 
     def _column(self, column: Sequence[Row]) -> Iterator[Block]:
         """A column's text, cut at solid things and at tables without a box."""
@@ -181,6 +176,17 @@ class _Composer:
         """The one that most rows lie in."""
         counted = Counter(row.region for row in found if row.region is not None)
         return self._regions.kept[counted.most_common(1)[0][0]] if counted else None
+
+
+def _lone_numbers(places: Sequence[tuple[Unit, float]], slack: float) -> list[float]:
+    """Where a number is all there is in the first or in the last row of a page."""
+    found = []
+    for end in (min, max):
+        edge = end((middle for _, middle in places), default=0.0)
+        row = [unit for unit, middle in places if abs(middle - edge) <= slack]
+        if len(row) == 1 and is_number(row[0].text):
+            found.append(edge)
+    return found
 
 
 def _lines_of(found: Sequence[Row]) -> tuple[int, ...]:

@@ -13,8 +13,8 @@ import re
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ENTITY = re.compile(r"&(?=#?\w{1,32};)")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
-# A link needs `](`, `][` or `]:`. At the end, the next page might bring the other half.
-_LINK = re.compile(r"\](?=[(\[:]|$)")
+# A link needs `](`, `][` or `]:`; what is joined later, from another page, comes with a space.
+_LINK = re.compile(r"\](?=[(\[:])")
 _STRIKE = re.compile(r"~~")
 # `#` at the end of a heading is no text.
 _CLOSING = re.compile(r"(?<!\S)#+$")

@@ -24,7 +24,7 @@ from serve_app.layout.labels import FURNITURE, SOLID, TITLES
 _EDGE, _NUMBER_EDGE, _SAME_PLACE = 0.15, 0.1, 0.012
 _MOST_ROWS = 6
 # How far a page is looked around, and how alike texts are that differ by what was misread.
-_NEAR, _ALIKE, _SAME_HEIGHT = 3, 0.85, 1.4
+_NEAR, _ALIKE, _SAME_HEIGHT = 4, 0.85, 1.4
 # A page with more lines that are numbers has them on an axis or in a table.
 _MOST_NUMBERS = 3
 # In line heights: what a page number keeps from the text.

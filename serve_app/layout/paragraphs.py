@@ -101,7 +101,8 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
     if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
-    if above.region != below.region and None not in (above.region, below.region):
+    are_rows = len(above.cells) > 1 and len(below.cells) > 1  # of a form or of a receipt
+    if above.region != below.region and None not in (above.region, below.region) and not are_rows:
         # A model takes lines of an address for titles; a title stands apart, or is larger.
         return larger or gap > usual + _NEAR * size or not any(titles)
     return larger
@@ -122,6 +123,11 @@ def _pitch(row: Row) -> float:
 def _runs_on(above: Row, below: Row) -> bool:
     """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
     end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
+    if begin and end and (is_spaceless(end) or is_spaceless(begin)):
+        # Scripts without small letters: both lines fill the column, and no sentence has ended.
+        ends_together = above.box[2] > below.box[2] - below.height
+        begin_together = abs(above.box[0] - below.box[0]) < 0.5 * below.height
+        return ends_together and begin_together and end not in _ENDS
     return begin.islower() and (end.isalnum() or end in ",-\u00ad\u2010")
 
 
@@ -138,7 +144,7 @@ def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]
     items = [index for index in range(len(stack)) if lines.begins_item(index)]
     if items and (len(items) > 1 or items == [0]) and kind != "algorithm":
         yield from _list(stack, items, starts)
-    elif lines.break_early or lines.are_short or kind in ("algorithm", "content"):
+    elif lines.are_apart or kind in ("algorithm", "content"):
         yield Paragraph(stack, frozenset(range(1, len(stack))))
     else:
         for first, last in pairwise([0, *starts, len(stack)]):
@@ -165,13 +171,21 @@ def _list(stack: list[Row], items: list[int], starts: list[int]) -> Iterator[Par
                 yield Paragraph(stack[after + begin : after + end])
 
 
+def _is_short(text: str) -> bool:
+    if columns_of(text) > _SHORT or is_spaceless(text[:1] or " "):
+        return False
+    return not text[:1].islower() or "@" in text or "www." in text
+
+
 class _Lines:
     """The rows of a stack, and where their lines begin and end."""
 
     def __init__(self, stack: Sequence[Row]) -> None:
         self._rows = stack
         self._left = min(row.box[0] for row in stack)
-        self._right = max(row.box[2] for row in stack)
+        # Of many lines one or two may reach too far: they were detected so.
+        rights = sorted(row.box[2] for row in stack)
+        self._right = rights[len(rights) - 1 - len(rights) // 8]
         self._size = median([row.height for row in stack]) or 1.0
         lefts = sorted(row.box[0] for row in stack)
         self._usual_left = lefts[(len(lefts) - 1) // 2]
@@ -187,28 +201,46 @@ class _Lines:
         return any(gap > 1.5 * self._size for gap in gaps)
 
     @property
+    def are_apart(self) -> bool:
+        """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
+        small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
+        if small * 2 > len(self._rows) and not self.have_leaders:
+            return False  # sentences that run on, in a narrow column
+        return self.have_leaders or self.break_early or self.are_short or self.are_centred
+
+    @property
+    def are_centred(self) -> bool:
+        """Whether they are short and have the same middle, but not the same beginning."""
+        lefts = [row.box[0] for row in self._rows]
+        middles = [(row.box[0] + row.box[2]) / 2 for row in self._rows]
+        if max(lefts) - min(lefts) < 2 * self._size or max(middles) - min(middles) > self._size:
+            return False
+        return all(columns_of(row.text) <= _SHORT for row in self._rows)
+
+    @property
+    def have_leaders(self) -> bool:
+        """Whether they are lines of a table of contents."""
+        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
+        return len(self._rows) > 1 and leaders * 2 >= len(self._rows)
+
+    @property
     def break_early(self) -> bool:
-        """Whether most lines end though the next word had found room, or end in leaders."""
+        """Whether most lines end though the next word had found room."""
         if len(self._rows) < 2:
             return False
-        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
         early = sum(self.ends_early(index) for index in range(len(self._rows) - 1))
-        return leaders * 2 >= len(self._rows) or early * 2 > len(self._rows) - 1
+        return early * 2 > len(self._rows) - 1
 
     @property
     def are_short(self) -> bool:
         """Whether they are short and each begins like something of its own, as in an address."""
-        texts = [row.text.strip() for row in self._rows]
-        return all(
-            columns_of(text) <= _SHORT
-            and not text[:1].islower()
-            and not is_spaceless(text[:1] or " ")
-            for text in texts
-        )
+        return all(_is_short(row.text.strip()) for row in self._rows)
 
     def ends_early(self, index: int) -> bool:
         """Whether the first word of the next row had found room in this one."""
         row, below = self._rows[index], self._rows[index + 1]
+        if row.text.rstrip().endswith(("-", "\u2010", "\u00ad")):
+            return False
         text = below.text
         letters = max(1, columns_of(text))
         word = columns_of(text.split(maxsplit=1)[0]) if text.split() else 0

@@ -115,7 +115,7 @@ class _Parser(HTMLParser):
         elif self._open and self._open[-1] == tag and self._cell is not None:
             self._open.pop()
             self._cell.html += f"</{tag}>"
-        elif self._cell is not None and tag not in ("div", *_INLINE):
+        elif self._cell is not None and tag not in ("div", "img", *_INLINE):
             self._text(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:
