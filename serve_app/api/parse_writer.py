@@ -112,6 +112,8 @@ class JsonWriter:
             "lines": [_line(line) for line in page.lines],
             "markdown": page_markdown(page, self._images).text,
         }
+        if page.angle:
+            facts["angle"] = page.angle
         if page.text_layer is not None:
             facts["text_layer"] = asdict(page.text_layer)
         yield self._separator + dump(facts)[:-1] + b',"result":'

@@ -27,6 +27,11 @@ from serve_app.engines.layer_check import checked
 
 # PaddleX's SortQuadBoxes: boxes that begin within so many pixels of height are one row.
 ROW_PIXELS = 10
+# Of a line's box, longer to shorter side; and of the lines' length, for the page.
+ELONGATED = 2.0
+MOST = 0.7
+# Mean score of a page's lines, below which it may be upside down: 0.6 to 0.7 then, else above 0.9.
+NONSENSE = 0.8
 
 
 class LayerText(str):
@@ -35,16 +40,23 @@ class LayerText(str):
     __slots__ = ()
 
 
+class LiesOnItsSide(Exception):
+    """The page must be turned first (or stands on its head); what was found so far is useless."""
+
+
 @dataclass(slots=True)
 class _Page:
-    layer: PageLayer
     pixels: Pixels
+    layer: PageLayer | None
     mode: TextLayerMode
+    watched: bool = False
+    angle: int | None = None
     detecting: bool = False
 
     def turn(self, angle: int) -> None:
-        height, width = self.pixels.shape[:2]
-        self.layer = turned(self.layer, angle // 90, width, height)
+        if self.layer is not None:
+            height, width = self.pixels.shape[:2]
+            self.layer = turned(self.layer, angle // 90, width, height)
 
 
 class LayeredOcr:
@@ -52,27 +64,53 @@ class LayeredOcr:
 
     Args:
         ocr: PaddleX's ``_OCRPipeline``.
-        owners: the pipelines that turn pages before it (``doc_preprocessor_pipeline``).
+        preprocessors: (owner, its ``_DocPreprocessorPipeline``) of those that turn pages before it.
     """
 
-    def __init__(self, ocr: Any, owners: Sequence[Any]) -> None:
-        self._ocr = ocr
+    def __init__(self, ocr: Any, preprocessors: Sequence[tuple[Any, Any]]) -> None:
         self._page: _Page | None = None
-        self._detect, self._cut = ocr.text_det_model, ocr._crop_by_polys
         self._recognizer, self._predict = ocr.text_rec_model, ocr.predict
         self._alphabet = _alphabet(ocr.text_rec_model)
-        ocr.text_det_model = _Around(self._detect, self._detected)
-        ocr._crop_by_polys = _Around(self._cut, self._cut_out)
+        self._classify: Any = None
+        ocr.text_det_model = _Around(ocr.text_det_model, self._detected)
+        ocr._crop_by_polys = _Around(ocr._crop_by_polys, self._cut_out)
         ocr.text_rec_model = _Around(self._recognizer, self._recognized)
         ocr.predict = self._predicted
-        for owner in owners:
-            if (preprocess := getattr(owner, "doc_preprocessor_pipeline", None)) is not None:
-                owner.doc_preprocessor_pipeline = _Around(preprocess, self._preprocessed)
+        for owner, inner in preprocessors:
+            owner.doc_preprocessor_pipeline = _Around(
+                owner.doc_preprocessor_pipeline, self._preprocessed
+            )
+            if (classify := getattr(inner, "doc_ori_classify_model", None)) is not None:
+                self._classify = classify
+                inner.doc_ori_classify_model = _Around(classify, self._classified)
+
+    @property
+    def can_turn(self) -> bool:
+        """Whether the pipeline can turn pages."""
+        return self._classify is not None
 
     @contextlib.contextmanager
-    def page(self, layer: PageLayer | None, pixels: Pixels, mode: TextLayerMode) -> Iterator[None]:
-        """Within it, ``layer`` is what the page ``pixels`` has; ``only``: nothing is recognised."""
-        self._page = _Page(layer, pixels, mode) if layer is not None else None
+    def page(
+        self,
+        pixels: Pixels,
+        layer: PageLayer | None = None,
+        mode: TextLayerMode = "off",
+        *,
+        watched: bool = False,
+        angle: int | None = None,
+    ) -> Iterator[None]:
+        """Within it, the page ``pixels`` is predicted.
+
+        Args:
+            pixels: BGR.
+            layer: what it says itself; None: all is recognised.
+            mode: ``only``: nothing is recognised.
+            watched: ``LiesOnItsSide`` is raised if the lines found stand on their side, or on
+                their head.
+            angle: that the page is to be turned by, where the classifier need not be asked;
+                degrees counterclockwise.
+        """
+        self._page = _Page(pixels, layer, mode, watched, angle)
         try:
             yield
         finally:
@@ -85,6 +123,12 @@ class LayeredOcr:
     def _read(self, pictures: list[Pixels]) -> list[str]:
         return [str(result["rec_text"]) for result in self._recognizer(pictures)]
 
+    def _classified(self, original: Any, images: Any, **options: Any) -> Iterator[Any]:
+        if self._page is not None and self._page.angle is not None:
+            yield {"label_names": [str(self._page.angle)]}
+        else:
+            yield from original(images, **options)
+
     def _preprocessed(self, original: Any, *args: Any, **options: Any) -> Iterator[Any]:
         for result in original(*args, **options):
             if self._page is not None:
@@ -93,8 +137,11 @@ class LayeredOcr:
 
     def _detected(self, original: Any, images: Any, **options: Any) -> Iterator[Any]:
         page = self._page
-        if page is None:
-            yield from original(images, **options)
+        if page is None or page.layer is None:
+            for result in original(images, **options):
+                if page is not None and page.watched:
+                    self._watch(result["dt_polys"], images)
+                yield result
             return
         rest = page.layer.rest
         if page.mode == "only" or rest is None:
@@ -105,8 +152,27 @@ class LayeredOcr:
             polys = [poly for poly in result["dt_polys"] if _shows_text(rest.picture, poly)]
             yield {**result, "dt_polys": [np.asarray(poly) + corner for poly in polys]}
 
+    def _watch(self, polys: Sequence[Any], images: Any) -> None:
+        """Lines of vertical text stand, too: so the classifier has the last word."""
+        if self._classify is None or not stand(list(map(_box, polys))):
+            return
+        [label] = (int(result["label_names"][0]) for result in self._classify(images))
+        if label % 180:
+            raise LiesOnItsSide
+
+    def _doubt(self, result: Any) -> None:
+        """Text that stands on its head is found, and then read as nonsense."""
+        scores = result["rec_scores"]
+        if self._classify is None or not scores or np.mean(scores) >= NONSENSE:
+            return
+        picture = result["doc_preprocessor_res"]["output_img"]
+        [label] = (int(one["label_names"][0]) for one in self._classify([picture]))
+        if label == 180:
+            raise LiesOnItsSide
+
     def _cut_out(self, original: Any, image: Pixels, polys: Sequence[Any]) -> Any:
-        rest = self._page.layer.rest if self._page is not None else None
+        layer = self._page.layer if self._page is not None else None
+        rest = layer.rest if layer is not None else None
         if rest is None:
             return original(image, polys)
         moved = [np.asarray(poly) - np.array([rest.left, rest.top]) for poly in polys]
@@ -114,8 +180,11 @@ class LayeredOcr:
 
     def _predicted(self, *args: Any, **options: Any) -> Iterator[Any]:
         page = self._page
-        if page is None:
-            yield from self._predict(*args, **options)
+        if page is None or page.layer is None:
+            for result in self._predict(*args, **options):
+                if page is not None and page.watched:
+                    self._doubt(result)
+                yield result
             return
         page.detecting = True
         try:
@@ -126,11 +195,11 @@ class LayeredOcr:
 
     def _recognized(self, original: Any, pictures: Any, **options: Any) -> Iterator[Any]:
         page = self._page
-        if page is None or page.detecting:
+        if page is None or page.layer is None or page.detecting:
             yield from original(pictures, **options)
             return
         for picture in pictures if isinstance(pictures, list) else [pictures]:
-            text = _from_layer(page, picture)
+            text = _from_layer(page.layer, page, picture)
             if text is not None:
                 yield {"rec_text": _normal(text), "rec_score": 1.0}
             elif page.mode == "only":
@@ -163,6 +232,18 @@ def _shows_text(picture: Pixels, poly: Any) -> bool:
 def _alphabet(recognizer: Any) -> frozenset[str]:
     """The characters of PaddleX's CTC decoder; nothing is compared where there is no such list."""
     return frozenset(getattr(recognizer.post_op, "character", ()))
+
+
+def stand(boxes: Sequence[Sequence[float]]) -> bool:
+    """Whether lines of text with these boxes (left, top, right, bottom) run up or down the page."""
+    lying = standing = 0.0
+    for left, top, right, bottom in boxes:
+        width, height = right - left, bottom - top
+        if width >= ELONGATED * height:
+            lying += width
+        elif height >= ELONGATED * width:
+            standing += height
+    return standing > MOST * (standing + lying)
 
 
 def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:
@@ -244,19 +325,19 @@ def _box(poly: Any) -> list[int]:
     return [int(left), int(top), int(right), int(bottom)]
 
 
-def _from_layer(page: _Page, picture: Any) -> str | None:
+def _from_layer(layer: PageLayer, page: _Page, picture: Any) -> str | None:
     """What the layer has in a part of the page; None if that part is not known or shows more."""
     box = place_on(picture, page.pixels.shape[:2])
     if box is None:
         return None
-    rest = page.layer.rest
+    rest = layer.rest
     if rest is not None and page.mode != "only":
         left, top = max(int(box[0]) - rest.left, 0), max(int(box[1]) - rest.top, 0)
         right, bottom = int(box[2]) - rest.left, int(box[3]) - rest.top
         part = rest.picture[top : max(bottom, 0), left : max(right, 0)]
         if part.size and text_like(part) is not None:
             return None
-    texts = [text for line in page.layer.lines if (text := _part_in(line, box))]
+    texts = [text for line in layer.lines if (text := _part_in(line, box))]
     return " ".join(texts) if texts else None
 
 
