@@ -28,8 +28,9 @@ from serve_app.documents.render import PageInput, read_page
 from serve_app.engines import weights
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
+from serve_app.engines.layer_result import LayerText
 from serve_app.engines.layer_use import LayerPlan, plan
-from serve_app.engines.layered_ocr import LayeredOcr, LayerText, LiesOnItsSide
+from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.page_angle import layer_angle
 from serve_app.engines.pipeline_config import (
@@ -189,7 +190,10 @@ class PaddleEngine:
             self._ocr.page(pixels, layer.layer, layer.mode, watched=watched, angle=angle),
             contextlib.suppress(LiesOnItsSide),
         ):
-            return list(self._pipeline.predict(pixels, **arguments))
+            results = list(self._pipeline.predict(pixels, **arguments))
+            for result in results:
+                self._ocr.restore(result)
+            return results
         with self._ocr.page(pixels):
             return list(self._pipeline.predict(pixels, **{**arguments, ORIENTATION: True}))
 

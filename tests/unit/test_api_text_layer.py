@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from serve_app.document import (
@@ -16,7 +18,6 @@ from serve_app.settings import AppSettings
 from serve_app.testing import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import http_client
-from tests.unit.test_api_paddlex import b64
 
 PDF = documents.text_pdf(2)
 MODELS = {"ocr": {"pipeline": "OCR"}, "structure": {"pipeline": "PP-StructureV3"}}
@@ -29,7 +30,7 @@ async def options(path: str, settings: AppSettings | None = None, **params: str)
         if path == "/v1/parse":
             response = await client.post(path, content=PDF, params=params)
         else:
-            response = await client.post(path, json={"file": b64(PDF)})
+            response = await client.post(path, json={"file": base64.b64encode(PDF).decode()})
     assert response.status_code == 200, response.text
     return service.calls[0].options
 
@@ -64,8 +65,8 @@ def test_a_bare_off_of_yaml_is_off() -> None:
 async def test_pages_on_their_side_are_turned_unless_the_request_decides() -> None:
     assert (await options("/v1/parse")).auto_orientation
     assert (await options("/v1/parse", orientation="auto")).auto_orientation
-    for given in ({"orientation": "true"}, {"use_doc_orientation_classify": "false"}):
-        asked = await options("/v1/parse", **given)
+    for name, value in (("orientation", "true"), ("use_doc_orientation_classify", "false")):
+        asked = await options("/v1/parse", None, **{name: value})
         assert not asked.auto_orientation
         assert "use_doc_orientation_classify" in asked.predict
     assert not (await options("/ocr")).auto_orientation

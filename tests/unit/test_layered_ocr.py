@@ -11,15 +11,13 @@ import numpy as np
 import pytest
 
 from serve_app.documents.text_layer.values import Char, LayerLine, PageLayer, Pixels, Rest
-from serve_app.engines.layered_ocr import (
-    LayeredOcr,
+from serve_app.engines.layer_result import (
     LayerText,
-    LiesOnItsSide,
-    place_on,
+    not_painted_over,
     row_by_row,
-    stand,
     with_lines,
 )
+from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide, place_on, stand
 
 HEIGHT, WIDTH = 400, 600
 
@@ -326,3 +324,33 @@ def test_the_place_of_a_part() -> None:
     assert place_on(whole[10:30, 40:90].copy(), (HEIGHT, WIDTH)) is None
     assert place_on(np.zeros((50, 50, 3), np.uint8)[5:10, 5:10], (HEIGHT, WIDTH)) is None
     assert place_on(whole, (HEIGHT, WIDTH)) is None
+
+
+def test_the_lines_of_a_layout_result_come_back_as_they_were_read() -> None:
+    """PP-StructureV3 cuts a line that two of its boxes share, and empties others."""
+    ocr = FakeOcr([])
+    layered = LayeredOcr(ocr, [])
+    layer = PageLayer((line("one line over two boxes", 10, 100), line("below", 10, 140)))
+    with layered.page(page(), layer, "auto"):
+        [found] = ocr.predict(page())
+        found["rec_labels"] = ["text", "text", "text", "formula"]
+        found["rec_texts"][0] = LayerText("one line")
+        found["rec_texts"][1] = ""
+        found["rec_texts"] += ["boxes", "x^2"]
+        found["rec_scores"] += [1.0, 1]
+        found["rec_polys"] += [quad(200, 100, 240, 116), quad(300, 300, 340, 316)]
+        assert list(found["rec_sources"])[:2] == ["layer", "ocr"]
+        layered.restore({"overall_ocr_res": found})
+    assert found["rec_texts"] == ["one line over two boxes", "below", "x^2"]
+    assert found["rec_labels"] == ["text", "text", "formula"]
+    assert list(found["rec_sources"]) == ["layer", "layer", "ocr"]
+    assert found["rec_boxes"].tolist()[2] == [300, 300, 340, 316]
+    assert len(found["rec_scores"]) == 3
+
+
+def test_what_the_pipeline_has_painted_over_is_not_in_the_text() -> None:
+    picture = page(0)
+    painted = line("see x squared here", 10, 100)
+    picture[98:120, 48:148] = 255
+    assert [one.text for one in not_painted_over([painted], picture)] == ["see", "here"]
+    assert not_painted_over([painted], page(0)) == (painted,)
