@@ -9,7 +9,9 @@ The path of a request, by file and function:
 3. ``deployments/ocr_service.py``: ``predict_page`` leases an engine from the model's
    ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
 4. ``engines/process.py``: ``predict`` hands the page over a socket (``engines/channel.py``) to
-   the engine process (``engines/host.py``), where ``engines/paddle.py`` renders and predicts it.
+   the engine process (``engines/host.py``), where ``engines/paddle.py`` renders and predicts it;
+   a PDF's own text is read with it (``documents/text_layer``) and taken where it can be believed
+   (``engines/layered_ocr.py``).
 5. The results come back in order; ``api/spool.py`` assembles the answer.
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
