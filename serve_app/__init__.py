@@ -8,9 +8,11 @@ The path of a request, by file and function:
    store once and sends its pages, a bounded window at a time, to a pool.
 3. ``deployments/ocr_service.py``: ``predict_page`` leases an engine from the model's
    ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
-4. There another process of its own renders the page (``documents/renderer.py``), and
-   ``engines/process.py``: ``predict`` hands its pixels over a socket (``engines/channel.py``) to
-   the engine process (``engines/host.py``), where ``engines/paddle.py`` predicts it.
+4. There another process of its own renders the page (``documents/renderer.py``) and reads a PDF's
+   own text (``documents/text_layer``), and ``engines/process.py``: ``predict`` hands both over a
+   socket (``engines/channel.py``) to the engine process (``engines/host.py``), where
+   ``engines/paddle.py`` predicts it; text of the file is taken where it can be believed
+   (``engines/layered_ocr.py``).
 5. The results come back in order; ``api/spool.py`` assembles the answer.
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.

@@ -82,6 +82,7 @@ class PredictOptions:
         on_page_error: whether a page that fails ends the request, or is answered as failed among
             the others.
         text_layer: whether a PDF's own text is taken.
+        auto_orientation: pages that lie on their side are turned, where the pipeline can do that.
     """
 
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +95,7 @@ class PredictOptions:
     priority: Priority = "interactive"
     on_page_error: OnPageError = "fail"
     text_layer: TextLayerMode = "off"
+    auto_orientation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ class PageResult:
         notices: what was asked for but left out, one sentence each.
         record: what the page cost; set by the worker.
         text_layer: None if it was not asked for.
+        angle: degrees counterclockwise that the page was turned by, before all else.
     """
 
     index: int
@@ -218,6 +221,7 @@ class PageResult:
     lines: tuple[Line, ...] = ()
     blocks: tuple[Block, ...] = ()
     text_layer: TextLayerUse | None = None
+    angle: int = 0
 
 
 @dataclass(frozen=True, slots=True)

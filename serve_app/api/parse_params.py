@@ -40,6 +40,7 @@ OWN = (
     "text_layer",
 )
 ORIENTATION = "use_doc_orientation_classify"
+AUTO = "auto"
 MARKDOWN_OPTIONS = frozenset({"prettify_markdown", "show_formula_number"})
 LISTS = frozenset({"markdown_ignore_labels"})
 
@@ -118,6 +119,7 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
         with_images=images == "data_uri" and format_ != "text",
         on_page_error=cast(OnPageError, on_page_error),
         text_layer=cast(TextLayerMode, text_layer),
+        auto_orientation=given.get("orientation", AUTO) == AUTO and ORIENTATION not in given,
     )
     finish = finish_of(options, chosen)
     finish = dataclasses.replace(
@@ -134,6 +136,7 @@ def _predict_options(
     with_images: bool,
     on_page_error: OnPageError,
     text_layer: TextLayerMode,
+    auto_orientation: bool,
 ) -> PredictOptions:
     prettify = options.pop("prettify_markdown", True)
     numbers = options.pop("show_formula_number", False)
@@ -144,6 +147,7 @@ def _predict_options(
         markdown_images=with_images,
         on_page_error=on_page_error,
         text_layer=text_layer,
+        auto_orientation=auto_orientation,
     )
 
 
@@ -159,7 +163,8 @@ def _options(given: Mapping[str, str], pipeline: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, text in given.items():
         if name == "orientation":
-            options[ORIENTATION] = _value(name, text, types[ORIENTATION])
+            if text != AUTO:
+                options[ORIENTATION] = _orientation(text, types[ORIENTATION])
         elif name in types:
             options[name] = _value(name, text, types[name])
         elif name not in OWN:
@@ -167,6 +172,13 @@ def _options(given: Mapping[str, str], pipeline: str) -> dict[str, Any]:
     if "orientation" in given and ORIENTATION in given:
         raise InvalidRequest(f"`orientation` and `{ORIENTATION}` are the same: give one")
     return options
+
+
+def _orientation(text: str, type_: TypeAdapter[Any]) -> Any:
+    try:
+        return type_.validate_python(text)
+    except ValidationError:
+        raise InvalidRequest("`orientation` must be one of auto, true, false") from None
 
 
 def _unknown(name: str, pipeline: str) -> InvalidRequest:
@@ -213,8 +225,12 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
     ]
     pages = _parameter("pages", {"type": "string"}, "Counted from 1; absent: all")
     parameters.append({**pages, "example": "1-3,7"})
-    turned = "Find out which way up each page is (use_doc_orientation_classify)"
-    parameters.append(_parameter("orientation", {"type": "boolean"}, turned))
+    turned = (
+        "Find out which way up each page is (true: use_doc_orientation_classify). auto: only where "
+        "its text stands on its side"
+    )
+    schema = {"type": "string", "enum": [AUTO, "true", "false"], "default": AUTO}
+    parameters.append(_parameter("orientation", schema, turned))
     pipelines = sorted({model.pipeline for model in settings.models.values()})
     return parameters + _option_parameters(tuple(pipelines))
 

@@ -121,6 +121,8 @@ class JsonWriter:
         }
         if omitted := self._finish.picture_text_of(page):
             facts["picture_text"] = [_listed(block) for block in omitted]
+        if page.angle:
+            facts["angle"] = page.angle
         if page.text_layer is not None:
             facts["text_layer"] = asdict(page.text_layer)
         yield self._separator + dump(facts)[:-1] + b',"result":'

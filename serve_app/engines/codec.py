@@ -32,6 +32,7 @@ def encode_result(result: PageResult) -> list[bytes]:
         "pruned": len(result.pruned_json),
         "text": list(result.text),
         "notices": list(result.notices),
+        "angle": result.angle,
         "lines": [[line.text, line.box, line.score, line.source] for line in result.lines],
         "blocks": [asdict(block) for block in result.blocks],
         "images": _append(blobs, result.images),
@@ -81,6 +82,7 @@ def decode_result(payload: bytes) -> PageResult:
             notices=tuple(head["notices"]),
             lines=tuple(_line(*one) for one in head["lines"]),
             blocks=tuple(_block(one) for one in head["blocks"]),
+            angle=int(head["angle"]),
             text_layer=_text_layer(head["text_layer"]) if "text_layer" in head else None,
         )
     except (KeyError, TypeError, RecursionError, struct.error) as error:

@@ -5,6 +5,7 @@ Runs in engine processes only (``host.py`` calls ``build``). Single-threaded, as
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +23,11 @@ from serve_app.engines import hashes_file, weights
 from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
 from serve_app.engines.font import builtin_font_path
-from serve_app.engines.layer_use import plan
-from serve_app.engines.layered_ocr import LayeredOcr
+from serve_app.engines.layer_use import LayerPlan, plan
+from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide
 from serve_app.engines.load_check import LoadCheck
 from serve_app.engines.orientation import classify_content_only
+from serve_app.engines.page_angle import layer_angle
 from serve_app.engines.pipeline_config import (
     Weights,
     build_config,
@@ -47,6 +49,7 @@ MAX_OUTPUT_SIDE = 2000
 JPEG = ".jpg"
 # The kernel gives a tenth of the share of an ordinary process, if one wants it.
 NICENESS = 10
+ORIENTATION = "use_doc_orientation_classify"
 # Stages that read letters, each with an OCR of its own.
 RECOGNISES = ("use_seal_recognition",)
 
@@ -127,19 +130,16 @@ class PaddleEngine:
             PageFailed: the pipeline refused the options or gave no result.
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
-        arguments = dict(resolved.arguments)
-        layer = plan(page, options.text_layer, arguments, self._ocr)
-        if options.text_layer == "only":
-            arguments |= {name: False for name in RECOGNISES if name in arguments}
-        with self._ocr.page(layer.layer, page.pixels, options.text_layer):
-            results = list(self._pipeline.predict(page.pixels, **arguments))
+        layer = plan(page, options.text_layer, resolved.arguments, self._ocr)
+        results = self._results(page.pixels, layer, options, dict(resolved.arguments))
         if len(results) != 1:
             raise PageFailed(f"the pipeline gave {len(results)} results for one page")
         result = results[0]
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
-        height, width = page.pixels.shape[:2]
-        reading = read(result, page.pixels, self._recognise)
+        picture = _output(result, page.pixels)
+        height, width = picture.shape[:2]
+        reading = read(result, picture, self._recognise)
         markdown = _markdown(result, reading, width, options)
         return PageResult(
             index=index,
@@ -153,6 +153,7 @@ class PaddleEngine:
             notices=resolved.notices,
             lines=reading.lines,
             text_layer=layer.told(reading.lines),
+            angle=_angle(result),
             blocks=reading.blocks if options.keep_all_text else (),
         )
 
@@ -161,11 +162,59 @@ class PaddleEngine:
         (read_,) = self._recogniser([line])
         return str(read_["rec_text"]), float(read_["rec_score"])
 
+    def _results(
+        self,
+        pixels: np.ndarray,
+        layer: LayerPlan,
+        options: PredictOptions,
+        arguments: dict[str, Any],
+    ) -> list[Any]:
+        """The pipeline's, after the page was turned if it lies on its side."""
+        if layer.mode == "only":
+            arguments |= {name: False for name in RECOGNISES if name in arguments}
+        asked = bool(arguments.get(ORIENTATION))
+        find_out = options.auto_orientation and not asked and self._ocr.can_turn
+        angle = None
+        if layer.layer is not None and (find_out or asked):
+            angle = layer_angle(layer.layer)
+        if angle:
+            arguments[ORIENTATION] = True
+        watched = find_out and layer.layer is None
+        with (
+            self._ocr.page(pixels, layer.layer, layer.mode, watched=watched, angle=angle),
+            contextlib.suppress(LiesOnItsSide),
+        ):
+            results = list(self._pipeline.predict(pixels, **arguments))
+            for result in results:
+                self._ocr.restore(result)
+            return results
+        with self._ocr.page(pixels):
+            return list(self._pipeline.predict(pixels, **{**arguments, ORIENTATION: True}))
+
+
+def _output(result: Any, page: np.ndarray) -> np.ndarray:
+    """The picture that places in the result are about."""
+    turned = result.get("doc_preprocessor_res") or {}
+    picture: np.ndarray = turned.get("output_img", page)
+    return picture
+
+
+def _angle(result: Any) -> int:
+    turned = result.get("doc_preprocessor_res") or {}
+    return max(int(turned.get("angle", 0)), 0)
+
 
 def _layered(pipeline: Any) -> LayeredOcr:
     """The pipeline's OCR, with a place for a page's text layer."""
     ocr = next(part for part in _parts(pipeline, "_OCRPipeline", set()) if _is_general(part))
-    return LayeredOcr(ocr, [*_parts(pipeline, "_LayoutParsingPipelineV2", set()), ocr])
+    owners = [*_parts(pipeline, "_LayoutParsingPipelineV2", set()), ocr]
+    preprocessors = [
+        (owner, inner)
+        for owner in owners
+        if hasattr(owner, "doc_preprocessor_pipeline")
+        for inner in _parts(owner.doc_preprocessor_pipeline, "_DocPreprocessorPipeline", set())
+    ]
+    return LayeredOcr(ocr, preprocessors)
 
 
 def _is_general(ocr: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from serve_app.document import Block, Box, Line, LineSource
 from serve_app.engines.gutter_cuts import Pixels, cut_at_gutters
-from serve_app.engines.layered_ocr import LayerText
+from serve_app.engines.layer_result import LayerText
 from serve_app.layout.compose import compose
 from serve_app.layout.page import Page, Point, Region
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.document import Block, Line, Markdown, PageResult
+from serve_app.document import Block, DistrustedText, Line, Markdown, PageResult, TextLayerUse
 from serve_app.engines import channel
 from serve_app.engines.codec import decode_result, encode_result
 
@@ -171,6 +171,16 @@ blocks = st.builds(
     recovered=st.booleans(),
     score=st.none() | st.floats(0, 1),
 )
+layer_uses = st.builds(
+    TextLayerUse,
+    used=st.sampled_from(["auto", "only"]),
+    lines=st.integers(0, 999),
+    of=st.integers(0, 999),
+    distrusted=st.lists(
+        st.builds(DistrustedText, font=st.none() | names, why=names), max_size=2
+    ).map(tuple),
+    missing=lines,
+)
 results = st.builds(
     PageResult,
     index=st.integers(0, 10_000),
@@ -184,6 +194,8 @@ results = st.builds(
     notices=lines,
     lines=st.lists(placed_lines, max_size=3).map(tuple),
     blocks=st.lists(blocks, max_size=3).map(tuple),
+    text_layer=st.none() | layer_uses,
+    angle=st.sampled_from([0, 90, 180, 270]),
 )
 
 
