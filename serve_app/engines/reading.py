@@ -12,7 +12,6 @@ from typing import Any
 
 from serve_app.document import Block, Box, Line, LineSource
 from serve_app.engines.gutter_cuts import Pixels, cut_at_gutters
-from serve_app.engines.layer_result import LayerText
 from serve_app.layout.compose import compose
 from serve_app.layout.page import Page, Point, Region
 
@@ -57,21 +56,18 @@ def page_of(result: Any, image: Pixels) -> Page:
     texts = [str(text) for text in ocr["rec_texts"]]
     kept = [index for index, text in enumerate(texts) if text.strip()]
     labels = ocr.get("rec_labels") or ["text"] * len(texts)
+    sources: Sequence[LineSource] = ocr.get("rec_sources") or ["ocr"] * len(texts)
     lines = [
         Line(
             _formula(texts[index]) if labels[index] == "formula" else texts[index],
             _box(ocr["rec_boxes"][index]),
             float(ocr["rec_scores"][index]),
-            _source(ocr["rec_texts"][index]),
+            sources[index],
         )
         for index in kept
     ]
     corners = [_corners(ocr["rec_polys"][index]) for index in kept]
     return Page(width, height, lines, corners, _regions(result))
-
-
-def _source(text: str) -> LineSource:
-    return "layer" if isinstance(text, LayerText) else "ocr"
 
 
 def _regions(result: Any) -> list[Region]:
