@@ -12,8 +12,10 @@ The path of a request, by file and function:
    own text (``documents/text_layer``), and ``engines/process.py``: ``predict`` hands both over a
    socket (``engines/channel.py``) to the engine process (``engines/host.py``), where
    ``engines/paddle.py`` predicts it; text of the file is taken where it can be believed
-   (``engines/layered_ocr.py``).
-5. The results come back in order; ``api/spool.py`` assembles the answer.
+   (``engines/layered_ocr.py``), and ``layout/compose.py`` makes blocks of the lines.
+5. The results come back in order and wait on the disk (``api/page_store.py``); with the last one
+   it is known what is furniture, ``api/finish.py`` writes each page's Markdown, and
+   ``api/spool.py`` has the answer.
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
 """
