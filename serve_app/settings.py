@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from serve_app.pipeline_options import checked_options
+
 PipelineName = Literal["OCR", "PP-StructureV3"]
 StageName = Literal[
     "orientation",
@@ -126,11 +128,13 @@ class ModelSettings(Strict):
     )
 
     @model_validator(mode="after")
-    def _options_are_known(self) -> ModelSettings:
-        from serve_app.pipeline_options import unknown_options
-
-        if unknown := unknown_options(self.pipeline, self.options):
-            raise ValueError(f"options: {unknown}")
+    def _options_are_valid(self) -> ModelSettings:
+        try:
+            checked = checked_options(self.pipeline, self.options)
+        except ValueError as error:
+            raise ValueError(f"options: {error}") from None
+        # In place: the model is frozen. Numbers of a YAML file become what the pipeline takes.
+        self.options.update(checked)
         return self
 
 

@@ -155,7 +155,7 @@ async def test_orientation_and_other_options() -> None:
         "use_doc_orientation_classify": True,
         "use_table_recognition": False,
         "text_det_limit_side_len": 960,
-        "layout_threshold": {"0": 0.5},
+        "layout_threshold": {0: 0.5},
         "layout_unclip_ratio": (1.0, 1.2),
         "markdown_ignore_labels": ["header", "footer"],
     }
