@@ -1,6 +1,6 @@
 """One page of a file as pixels, the way PaddleX's own server would decode it.
 
-Differences to PaddleX, all on purpose: transparency is laid on white (there it becomes black),
+Differences to PaddleX, all on purpose: transparency is laid on paper (there it becomes black),
 WebP follows its EXIF orientation, more pixel formats are read, a truncated JPEG is an error and
 not half grey, and a page that is too large is refused and not rendered smaller.
 
@@ -18,6 +18,7 @@ from PIL import Image, ImageFile
 
 from serve_app.document import FileKind
 from serve_app.documents.page_limits import check_page_size
+from serve_app.documents.paper import laid_on_paper
 from serve_app.documents.pdf import POINTS_PER_INCH, open_pdf, rendered_size
 from serve_app.documents.picture import (
     FIRST_SIDEWAYS,
@@ -30,9 +31,7 @@ from serve_app.settings import DocumentSettings, LimitSettings
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
-_WHITE = (255, 255, 255)
 _ALPHA_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
-_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 
 
 def render_page(
@@ -124,19 +123,8 @@ def _to_bgr(image: Image.Image) -> Pixels:
         return _grey_to_bgr(_stretched(np.asarray(image)))
     image.load()
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        return _rgb_to_bgr(_on_white(image))
+        return _rgb_to_bgr(laid_on_paper(image))
     return _rgb_to_bgr(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a picture with transparency of any kind on white paper."""
-    if image.mode in _PREMULTIPLIED:
-        image = image.convert(_PREMULTIPLIED[image.mode])
-    if image.mode != "RGBA":
-        image = image.convert("RGBA")
-    paper = Image.new("RGB", image.size, _WHITE)
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
 
 
 def _stretched(values: npt.NDArray[Any]) -> Pixels:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from serve_app.document import FileKind
 from serve_app.documents.inspect import inspect
@@ -70,6 +70,44 @@ def test_transparency_becomes_white(mode: str) -> None:
 def test_half_transparent_is_mixed_with_white() -> None:
     data = documents.encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 51)), "png")
     assert tuple(render(data)[0, 0]) == (204, 204, 204)
+
+
+def letters(ink: tuple[int, ...], ground: tuple[int, ...] = (0, 0, 0, 0)) -> bytes:
+    """A word of this colour, RGBA, on a ground that is transparent by default."""
+    image = Image.new("RGBA", (200, 60), ground)
+    ImageDraw.Draw(image).text((10, 10), "Hello 42", fill=ink, font_size=40)
+    return documents.encoded(image, "png")
+
+
+@pytest.mark.parametrize(
+    ("data", "paper"),
+    [
+        (letters((255, 255, 255, 255)), BLACK),
+        (letters((255, 255, 160, 255)), BLACK),  # light yellow
+        (letters((225, 225, 225, 255)), BLACK),
+        (letters((0, 0, 0, 255)), WHITE),
+        (letters((128, 128, 128, 255)), WHITE),  # seen on both: in doubt white
+        (letters((200, 0, 0, 255)), WHITE),
+        (letters((255, 255, 255, 255), (0, 0, 90, 200)), WHITE),  # has a dark ground of its own
+    ],
+)
+def test_the_paper_behind_transparency_is_the_one_that_letters_are_seen_on(
+    data: bytes, paper: tuple[int, ...]
+) -> None:
+    pixels = render(data).astype(int)
+    ground = pixels[0, 0]
+    if paper == BLACK:
+        assert tuple(ground) == BLACK
+    else:
+        assert tuple(ground) != BLACK
+    assert abs(pixels - ground).max() > 100, "the letters are seen"
+
+
+def test_a_white_page_with_black_letters_and_clear_corners_stays_on_white() -> None:
+    image = Image.new("RGBA", (200, 100), (255, 255, 255, 255))
+    ImageDraw.Draw(image).text((20, 30), "A page with text", fill="black", font_size=22)
+    image.putpixel((0, 0), (255, 255, 255, 0))
+    assert tuple(render(documents.encoded(image, "png"))[0, 0]) == WHITE
 
 
 def test_transparent_webp_and_gif_become_white() -> None:
