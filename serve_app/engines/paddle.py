@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from serve_app.detection_size import detection_options
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.render import render_page
@@ -121,13 +122,14 @@ class PaddleEngine:
             PageFailed: the pipeline refused the options or gave no result.
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
-        results = list(self._pipeline.predict(page, **resolved.arguments))
+        height, width = page.shape[:2]
+        told = detection_options(self._settings.pipeline, resolved.arguments, width, height)
+        results = list(self._pipeline.predict(page, **{**resolved.arguments, **told}))
         if len(results) != 1:
             raise PageFailed(f"the pipeline gave {len(results)} results for one page")
         result = results[0]
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
-        height, width = page.shape[:2]
         return PageResult(
             index=index,
             width=width,

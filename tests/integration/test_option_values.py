@@ -6,9 +6,11 @@ import dataclasses
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from serve_app.detection_size import detection_options, detection_size
 from serve_app.document import PredictOptions
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess
@@ -97,3 +99,31 @@ async def test_values_within_the_bounds_are_computed(pipeline: str) -> None:
     finally:
         await engine.stop()
     assert not failed
+
+
+@pytest.mark.parametrize("pipeline", ["OCR", "PP-StructureV3"])
+def test_what_detection_computes_is_what_paddlex_computes(pipeline: str) -> None:
+    pytest.importorskip("paddlex")
+    from paddlex.inference import load_pipeline_config
+    from paddlex.inference.models.text_detection.processors import DetResizeForTest
+
+    config = load_pipeline_config(pipeline)
+    ocr = config["SubPipelines"]["GeneralOCR"] if pipeline != "OCR" else config
+    limits = ocr["SubModules"]["TextDetection"]
+    usual = {name: limits[name] for name in ("limit_side_len", "limit_type", "max_side_limit")}
+    resize, chance = DetResizeForTest(**usual), random.Random(3)
+    for _ in range(60):
+        width, height = (int(2 ** chance.uniform(0, 13)) for _ in range(2))
+        asked: dict[str, Any] = chance.choice(
+            [{}, {"text_det_limit_side_len": chance.choice([1, 64, 960, 5000])}]
+        )
+        if asked:
+            asked["text_det_limit_type"] = chance.choice(["min", "max", "resize_long"])
+        told = {**asked, **detection_options(pipeline, asked, width, height)}
+        ((picture,), _) = resize(
+            [np.zeros((height, width, 3), np.uint8)],
+            told.get("text_det_limit_side_len"),
+            told.get("text_det_limit_type"),
+        )
+        computed = detection_size(pipeline, asked, width, height)
+        assert computed == (picture.shape[1], picture.shape[0]), (width, height, asked)
