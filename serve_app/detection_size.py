@@ -7,6 +7,7 @@ orientation have inputs of a fixed size, recognition sees one line at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,21 +18,36 @@ STRIDE = 32
 # limit_side_len and limit_type of the pipelines' own detection.
 _LIMITS: Mapping[str, tuple[int, str]] = {"OCR": (64, "min"), "PP-StructureV3": (736, "min")}
 
-# PP-StructureV3 enlarges a picture until its shorter side has 736 pixels. That makes the letters of
-# a label taller than the detector knows: 65 x 11 pixels were read as nothing, a line of 64 pixels as
-# two. At four times, and 64 pixels at least as OCR does it, lines of 12 to 250 pixels are read.
+# PP-StructureV3 enlarges a picture until its shorter side has 736 pixels. That makes the letters
+# of a label taller than the detector knows: 65 x 11 pixels were read as nothing, a line of 64
+# pixels as two. At four times, to 64 pixels at least, lines of 12 to 250 pixels are read.
 _MOST_TIMES = 4
+
+# The memory of detection grows with its area: 170 bytes a pixel in bf16, 260 in f32, so the 4,000 x
+# 4,000 pixels of a page of 30 x 30 inches would take 4.1 GiB. An A4 page at 300 dpi has 8.7 million.
+_MOST_PIXELS = 10_000_000
 
 
 def detection_options(
     pipeline: str, arguments: Mapping[str, Any], width: int, height: int
-) -> dict[str, int]:
-    """What detection is to be told beside a page's own arguments: nothing, or a smaller limit."""
+) -> dict[str, int | str]:
+    """What detection is to be told beside a page's own arguments: mostly nothing.
+
+    A request or a configuration that sets a limit of its own is obeyed.
+    """
     if arguments.get("text_det_limit_side_len") or arguments.get("text_det_limit_type"):
         return {}
     usual, least = _LIMITS[pipeline][0], _LIMITS["OCR"][0]
     side = max(least, _MOST_TIMES * min(width, height))
-    return {"text_det_limit_side_len": side} if side < usual else {}
+    if side < usual:
+        return {"text_det_limit_side_len": side}
+    longer, shorter = max(width, height), min(width, height)
+    shrunk = min(longer, MAX_SIDE)
+    if shrunk * (shorter * shrunk / longer) <= _MOST_PIXELS:
+        return {}
+    # The longer side of a page of this shape that has so many pixels.
+    side = math.isqrt(_MOST_PIXELS * longer // shorter)
+    return {"text_det_limit_side_len": side, "text_det_limit_type": "max"}
 
 
 def detection_size(
@@ -46,7 +62,7 @@ def detection_size(
     """
     arguments = {**arguments, **detection_options(pipeline, arguments, width, height)}
     usual_side, usual_type = _LIMITS[pipeline]
-    side = arguments.get("text_det_limit_side_len") or usual_side
+    side = int(arguments.get("text_det_limit_side_len") or usual_side)
     kind = arguments.get("text_det_limit_type") or usual_type
     if width + height < 2 * STRIDE:
         width, height = max(width, STRIDE), max(height, STRIDE)

@@ -14,7 +14,7 @@ from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
-from serve_app.document import DocumentInfo, FailedPage, PageResult, PredictOptions
+from serve_app.document import DocumentInfo, FailedPage, PageInfo, PageResult, PredictOptions
 from serve_app.errors import PageFailed
 from serve_app.ports import DocumentService
 
@@ -72,9 +72,10 @@ class Notices:
 
     unique: dict[str, None] = field(default_factory=dict)
 
-    def add(self, page: PageResult) -> None:
-        """Remember the notices of a page."""
-        self.unique.update(dict.fromkeys(page.notices))
+    def add(self, page: PageResult, info: PageInfo) -> None:
+        """Remember the notices of a page: how it was read, and what was left out."""
+        sizes = (info.notice,) if info.notice else ()
+        self.unique.update(dict.fromkeys((*sizes, *page.notices)))
 
     def listed(self) -> list[str]:
         """For the answer's body."""
@@ -151,7 +152,7 @@ async def _write_pages(
                 failed.append(page)
                 await spool.append(partial(writer.failed, page))
                 continue
-            notices.add(page)
+            notices.add(page, work.info.pages[page.index])
             task.costs.add(page)
             await spool.append(partial(writer.page, page))
     if (missing := next(expected, None)) is not None:

@@ -53,6 +53,7 @@ from serve_app.errors import (
     ReplicaUnavailable,
     UnknownModel,
 )
+from serve_app.page_load import page_load
 from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.settings import AppSettings
@@ -127,7 +128,7 @@ class PoolClient:
                 for index in pages:
                     if len(window) == self._settings.gateway.window_pages:
                         yield await window.popleft()
-                    job = _job(model, info, index, options, request)
+                    job = self._job(model, info, index, options, request)
                     page = self._page(file, sha256, job, deadline)
                     window.append(asyncio.create_task(page))
                 while window:
@@ -175,6 +176,28 @@ class PoolClient:
         while True:
             self._ledger.publish()
             await asyncio.sleep(PUBLISH_S)
+
+    def _job(
+        self,
+        model: str,
+        info: DocumentInfo,
+        index: int,
+        options: PredictOptions,
+        request: RequestIds,
+    ) -> PageJob:
+        page, declared = info.pages[index], self._settings.models[model]
+        arguments = {**declared.options, **options.predict}
+        return PageJob(
+            model,
+            info.kind,
+            index,
+            options,
+            pixels=page.width * page.height,
+            load=page_load(declared.pipeline, arguments, info.kind, page),
+            request_id=request.request_id,
+            priority=options.priority,
+            owner=request.task,
+        )
 
     async def _page(
         self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
@@ -285,22 +308,6 @@ async def _stored(data: bytes) -> AsyncIterator[ray.ObjectRef[Any]]:
     """
     # An array, since bytes would be copied.
     yield await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
-
-
-def _job(
-    model: str, info: DocumentInfo, index: int, options: PredictOptions, request: RequestIds
-) -> PageJob:
-    size = info.pages[index]
-    return PageJob(
-        model,
-        info.kind,
-        index,
-        options,
-        pixels=size.width * size.height,
-        request_id=request.request_id,
-        priority=options.priority,
-        owner=request.task,
-    )
 
 
 def _quarantined(job: PageJob, cause: str) -> PageQuarantined:

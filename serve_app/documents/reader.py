@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from dataclasses import asdict
 from typing import Any
 
 from serve_app.document import DocumentInfo, PageInfo
@@ -37,10 +38,10 @@ class HeaderReader:
         self._limits, self._documents = limits, documents
 
     def handle(self, job: dict[str, Any], data: bytes) -> list[bytes]:
-        """The payload: JSON of kind and page sizes."""
+        """The payload: JSON of kind and pages."""
         info = inspect(data, self._limits, self._documents)
-        sizes = [[page.width, page.height] for page in info.pages]
-        return [json.dumps({"kind": info.kind, "sizes": sizes}).encode()]
+        pages = [asdict(page) for page in info.pages]
+        return [json.dumps({"kind": info.kind, "pages": pages}).encode()]
 
 
 class DocumentReader:
@@ -71,8 +72,7 @@ class DocumentReader:
             except ChildFailure as error:
                 raise InvalidFile(f"the file could not be read ({type(error).__name__})") from None
         answer = json.loads(payload)
-        pages = tuple(PageInfo(i, w, h) for i, (w, h) in enumerate(answer["sizes"]))
-        return DocumentInfo(answer["kind"], pages)
+        return DocumentInfo(answer["kind"], tuple(PageInfo(**page) for page in answer["pages"]))
 
     async def close(self) -> None:
         """End the child."""

@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw
 
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.deployments.page_job import PageJob
-from serve_app.document import PredictOptions
+from serve_app.document import PageInfo, PredictOptions
 from serve_app.facts import TaskRecord
+from serve_app.page_load import page_load
 from serve_app.settings import AppSettings
 from serve_app.telemetry import metrics
 from tests.documents import encoded
@@ -58,9 +59,17 @@ def varied_page(chance: random.Random) -> Image.Image:
     return image
 
 
-async def measured(replica: OCRService, image: Image.Image) -> TaskRecord:
+async def measured(replica: OCRService, pipeline: str, image: Image.Image) -> TaskRecord:
     file = np.frombuffer(encoded(image, "png"), np.uint8)
-    job = PageJob("one", "png", 0, PredictOptions(), pixels=image.width * image.height)
+    page = PageInfo(0, image.width, image.height)
+    job = PageJob(
+        "one",
+        "png",
+        0,
+        PredictOptions(),
+        pixels=image.width * image.height,
+        load=page_load(pipeline, {}, "png", page),
+    )
     record = (await replica.predict_page(file, job, DEADLINE_S)).record
     assert record is not None
     return record
@@ -79,7 +88,8 @@ async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     chance = random.Random(7)
     async with service(pipeline) as replica:
         records = [
-            await measured(replica, varied_page(chance)) for _ in range(PAGES_BEFORE + PAGES_JUDGED)
+            await measured(replica, pipeline, varied_page(chance))
+            for _ in range(PAGES_BEFORE + PAGES_JUDGED)
         ]
     judged = records[PAGES_BEFORE:]
     covered = sum(record.peak_bytes <= record.estimate_bytes for record in judged)

@@ -75,7 +75,7 @@ def page() -> Image.Image:
 
 @pytest.mark.parametrize("pipeline", ["OCR", "PP-StructureV3"])
 async def test_values_within_the_bounds_are_computed(pipeline: str) -> None:
-    model, pool = ModelSettings(pipeline=pipeline), PoolSettings(device="cpu")  # type: ignore[arg-type]
+    model, pool = ModelSettings(pipeline=pipeline), PoolSettings(device="cpu")
     spec = {
         "model": model.model_dump(mode="json"),
         "limits": LimitSettings().model_dump(mode="json"),

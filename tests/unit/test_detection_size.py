@@ -21,8 +21,11 @@ SIDES = st.integers(1, 20_000)
     [
         ("OCR", {}, (1224, 1584), (1216, 1600)),  # rounded to 32, half to even as Python does
         ("OCR", {}, (15_000, 2_600), (4000, 704)),
-        ("OCR", {}, (4320, 4320), (4000, 4000)),
-        ("OCR", {}, (8000, 8000), (4000, 4000)),
+        ("OCR", {}, (2480, 3508), (2496, 3520)),  # A4 at 300 dpi is as it is
+        ("OCR", {}, (3600, 7200), (1984, 4000)),
+        ("OCR", {}, (4320, 4320), (3168, 3168)),
+        ("OCR", {}, (8000, 8000), (3168, 3168)),
+        ("OCR", {"text_det_limit_side_len": 64}, (8000, 8000), (4000, 4000)),
         ("OCR", {}, (65, 11), (384, 64)),
         ("OCR", {}, (10, 10), (64, 64)),
         ("PP-StructureV3", {}, (323, 430), (736, 992)),
@@ -68,8 +71,11 @@ def test_who_asks_for_a_limit_gets_it(asked: dict[str, Any]) -> None:
 
 
 @given(st.sampled_from(["OCR", "PP-StructureV3"]), SIDES, SIDES)
-def test_no_page_is_computed_above_the_largest_side(pipeline: str, width: int, height: int) -> None:
+def test_no_page_is_computed_above_the_largest_side_and_area(
+    pipeline: str, width: int, height: int
+) -> None:
     size = detection_size(pipeline, {}, width, height)
     assert max(size) <= MAX_SIDE
+    assert size[0] * size[1] <= 10_000_000 * 1.02  # rounded up to a multiple of 32
     assert min(size) >= 32
     assert all(side % 32 == 0 for side in size)
