@@ -23,8 +23,8 @@ _LIMITS: Mapping[str, tuple[int, str]] = {"OCR": (64, "min"), "PP-StructureV3": 
 # pixels as two. At four times, to 64 pixels at least, lines of 12 to 250 pixels are read.
 _MOST_TIMES = 4
 
-# The memory of detection grows with its area: 170 bytes a pixel in bf16, 260 in f32, so the 4,000 x
-# 4,000 pixels of a page of 30 x 30 inches would take 4.1 GiB. An A4 page at 300 dpi has 8.7 million.
+# The memory of detection grows with its area: 170 bytes a pixel in bf16, 260 in f32, so that the
+# 16 million of a page of 30 x 30 inches would take 4.1 GiB. A4 at 300 dpi has 8.7 million.
 _MOST_PIXELS = 10_000_000
 
 

@@ -263,6 +263,7 @@ READYZ: dict[str, Any] = {
 }
 
 _ENGINE = {"pool": "cpu", "replica": "a1b2c3", "pid": 4711, "state": "READY"}
+_READS = {"scripts": ["Latin", "Han"], "languages": ["zh", "en"]}
 _STRUCTURE = {
     "name": "structure",
     "pipeline": "PP-StructureV3",
@@ -270,6 +271,7 @@ _STRUCTURE = {
     "engines": [{**_ENGINE, "memory_bytes": 912_000_000, "pages": 60}],
     "references": 0,
     "loads": 1,
+    **_READS,
 }
 _OCR = {
     "name": "ocr",
@@ -278,6 +280,7 @@ _OCR = {
     "engines": [],
     "references": 0,
     "loads": 0,
+    **_READS,
 }
 
 MODELS: dict[str, Any] = {

@@ -56,7 +56,8 @@ from serve_app.errors import (
 from serve_app.page_load import page_load
 from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import ModelStatus, Readiness
-from serve_app.settings import AppSettings
+from serve_app.recognised import recognised_by
+from serve_app.settings import AppSettings, ModelSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry.tracing import stage
 
@@ -143,8 +144,7 @@ class PoolClient:
         replies = await asyncio.gather(*(self._ask_pool(pool) for pool in self._pools.values()))
         replicas = [reply for pool in replies for reply in pool]
         return [
-            _merge(name, self._settings.models[name].pipeline, replicas)
-            for name in self._settings.models
+            _merge(name, declared, replicas) for name, declared in self._settings.models.items()
         ]
 
     async def readiness(self) -> Readiness:
@@ -346,7 +346,9 @@ def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float
     log.warning("pool did not answer", extra={**facts, "waited_s": round(waited_s, 3)})
 
 
-def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> ModelStatus:
+def _merge(
+    name: str, declared: ModelSettings, replicas: Sequence[Mapping[str, Any]]
+) -> ModelStatus:
     states: set[str] = set()
     engines: list[dict[str, Any]] = []
     error: str | None = None
@@ -359,4 +361,13 @@ def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> M
         where = {"pool": replica["pool"], "replica_pid": replica["replica_pid"]}
         engines.extend({**where, **engine} for engine in model["engines"])
     state = next((s for s in _STATE_ORDER if s in states), "UNLOADED")
-    return ModelStatus(name, pipeline, state, tuple(engines), error, references, loads)
+    return ModelStatus(
+        name,
+        declared.pipeline,
+        state,
+        tuple(engines),
+        error,
+        references,
+        loads,
+        **dataclasses.asdict(recognised_by(declared)),
+    )

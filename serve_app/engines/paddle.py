@@ -20,7 +20,7 @@ from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.render import render_page
 from serve_app.engines import weights
 from serve_app.engines.codec import encode_result
-from serve_app.engines.font import builtin_font_path
+from serve_app.engines.font import drawing_font_path
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.pipeline_config import (
     Weights,
@@ -70,7 +70,8 @@ class PaddleEngine:
         *,
         device: Any,
     ) -> None:
-        os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", builtin_font_path())
+        font = drawing_font_path(settings.weights.cache_dir)
+        os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", font)
         from paddlex import create_pipeline
         from paddlex.inference import load_pipeline_config
 
