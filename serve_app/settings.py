@@ -366,7 +366,8 @@ class PaddlexSettings(Strict):
         "PaddleX's default is true.",
     )
     font_path: Path | None = Field(
-        None, description="Font for drawn pictures; the built-in one has no CJK glyphs."
+        None,
+        description="Font for drawn pictures; default: the bundled one, fetched with the weights.",
     )
 
 
