@@ -177,7 +177,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "not text": {"content": b'{"file": "\xff"}', "headers": JSON},
     "utf-16": {"content": "{}".encode("utf-16"), "headers": JSON},
     "byte order mark": {"content": b"\xef\xbb\xbf{}", "headers": JSON},
-    "NaN": {"content": b'{"file": "", "fileType": 1, "textDetThresh": NaN}', "headers": JSON},
+    "NaN": {"content": b'{"file": "", "fileType": 1, "unknown": NaN}', "headers": JSON},
     "no type": {"content": json.dumps(PNG_FIELDS).encode()},
     "text/plain": {"content": b"{}", "headers": {"content-type": "text/plain"}},
     "a form": {"data": {"file": PNG}},
@@ -243,9 +243,12 @@ async def test_good_answers_are_good(pair: Pair) -> None:
 async def test_what_was_sent_reaches_predict_with_the_same_values(layout: Pair) -> None:
     fields = {**LAYOUT_FIELDS["all options"], **FIELDS["options that are coerced"]}
     await layout.post(fields)
-    theirs, ours = layout.pipeline.arguments[-1], layout.service.calls[-1].options.predict
+    theirs, ours = layout.pipeline.arguments[-1], dict(layout.service.calls[-1].options.predict)
     assert set(ours) <= set(theirs)
-    assert {name: theirs[name] for name in ours} == dict(ours)
+    # JSON's keys are texts. PaddleX looks for numbers among them, and finds none.
+    assert theirs.pop("layout_threshold") == {"0": 0.5}
+    assert ours.pop("layout_threshold") == {0: 0.5}
+    assert {name: theirs[name] for name in ours} == ours
     # PaddleX also sends its schema's own defaults; ours leaves them to the configuration.
     left = {name: value for name, value in theirs.items() if name not in ours and value is not None}
     assert left == {
@@ -402,6 +405,12 @@ EXCEPTIONS = {
         {**PNG_FIELDS, "logId": LONG_ID},
         theirs=(200, echoes(LONG_ID)),
         ours=(200, echoes(None)),
+    ),
+    "an option out of its bounds": Difference(
+        "PaddleX hands it on to OpenCV, and answers 500 if that fails",
+        {**PNG_FIELDS, "textDetThresh": 7, "textDetLimitType": "foo", "textDetUnclipRatio": -1},
+        theirs=ONE_PICTURE,
+        ours=(422, says("body.textDetThresh", "body.textDetLimitType", "body.textDetUnclipRatio")),
     ),
     "deeply nested": Difference(
         "a JSON bomb is refused as such",
