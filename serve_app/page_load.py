@@ -23,6 +23,8 @@ from serve_app.facts import PageLoad
 CHANNELS = 3
 # How many copies of the decoded picture there are at the peak: PaddleX's pipelines keep some.
 _COPIES: Mapping[str, int] = {"OCR": 1, "PP-StructureV3": 3}
+# With drawn pictures: five of them and more, each once for drawing and once for encoding.
+_COPIES_WHEN_DRAWN: Mapping[str, int] = {"OCR": 10, "PP-StructureV3": 15}
 # While a pixel of the file is decoded. A JPEG: coefficients of a progressive one, and the picture.
 # Others: Pillow's four bytes, and as much for a conversion. PDFium: its bitmap, and a bit.
 _DECODING: Mapping[FileKind, int] = {"jpeg": 6, "pdf": 4}
@@ -30,7 +32,12 @@ _DECODING_OTHERS = 8
 
 
 def page_load(
-    pipeline: str, arguments: Mapping[str, Any], kind: FileKind, page: PageInfo
+    pipeline: str,
+    arguments: Mapping[str, Any],
+    kind: FileKind,
+    page: PageInfo,
+    *,
+    drawn: bool = False,
 ) -> PageLoad:
     """Of one page.
 
@@ -39,11 +46,13 @@ def page_load(
         arguments: of predict: the model's defaults and the request's own.
         kind: of the file.
         page: as ``inspect`` found it.
+        drawn: whether result pictures are asked for.
     """
+    copies = (_COPIES_WHEN_DRAWN if drawn else _COPIES)[pipeline]
     pixels = page.width * page.height
     in_file = pixels * page.reduced_by**2
     return PageLoad(
         computed_pixels(pipeline, arguments, page.width, page.height),
-        pixels * CHANNELS * _COPIES[pipeline],
+        pixels * CHANNELS * copies,
         in_file * _DECODING.get(kind, _DECODING_OTHERS),
     )

@@ -193,7 +193,7 @@ class PoolClient:
             index,
             options,
             pixels=page.width * page.height,
-            load=page_load(declared.pipeline, arguments, info.kind, page),
+            load=page_load(declared.pipeline, arguments, info.kind, page, drawn=options.visualize),
             request_id=request.request_id,
             priority=options.priority,
             owner=request.task,

@@ -98,3 +98,27 @@ async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     assert median(record.estimate_bytes / record.peak_bytes for record in judged) <= 1.5
     under = [record for record in records if record.peak_bytes > record.estimate_bytes]
     assert counted == [{"model": "one", "pool": "cpu"}] * len(under)
+
+
+LARGE = [(15_000, 2_600), (3_000, 6_000), (4_320, 4_320)]
+
+
+@pytest.mark.parametrize(
+    "pipeline", [pytest.param(name, marks=pytest.mark.long) for name in ("OCR", "PP-StructureV3")]
+)
+async def test_pages_far_larger_than_those_seen_before_are_let_in_and_not_under_estimated(
+    pipeline: str,
+) -> None:
+    """From small pages, the pixels that are computed and the picture's bytes tell the rest."""
+    chance = random.Random(5)
+    async with service(pipeline) as replica:
+        for _ in range(10):
+            await measured(replica, pipeline, varied_page(chance))
+        for width, height in LARGE:
+            image = Image.new("RGB", (width, height), "white")
+            draw = ImageDraw.Draw(image)
+            for line in range(5):
+                draw.text((100, 200 + 400 * line), "Invoice 2024", fill="black", font_size=120)
+            record = await measured(replica, pipeline, image)
+            assert record.peak_bytes <= record.estimate_bytes <= 4 * 2**30, (width, height)
+            assert record.estimate_bytes <= 2.2 * record.peak_bytes, (width, height)

@@ -24,6 +24,14 @@ def test_a_reduced_picture_is_decoded_whole() -> None:
     assert load.decode_bytes == 12_000 * 12_000 * 6
 
 
+@pytest.mark.parametrize("pipeline", ["OCR", "PP-StructureV3"])
+def test_drawn_pictures_count(pipeline: str) -> None:
+    page = PageInfo(0, 3_600, 7_200)
+    plain, drawn = (page_load(pipeline, {}, "pdf", page, drawn=drawn) for drawn in (False, True))
+    assert drawn.pixels == plain.pixels
+    assert drawn.picture_bytes >= 5 * plain.picture_bytes
+
+
 def test_options_of_detection_count() -> None:
     page = PageInfo(0, 300, 400)
     small = page_load("OCR", {}, "png", page).pixels
