@@ -24,7 +24,7 @@ CHANNELS = 3
 # How many copies of the decoded picture there are at the peak: PaddleX's pipelines keep some.
 _COPIES: Mapping[str, int] = {"OCR": 1, "PP-StructureV3": 3}
 # With drawn pictures: five of them and more, each once for drawing and once for encoding.
-_COPIES_WHEN_DRAWN: Mapping[str, int] = {"OCR": 10, "PP-StructureV3": 15}
+_COPIES_WHEN_DRAWN: Mapping[str, int] = {"OCR": 11, "PP-StructureV3": 15}
 # While a pixel of the file is decoded. A JPEG: coefficients of a progressive one, and the picture.
 # Others: Pillow's four bytes, and as much for a conversion. PDFium: its bitmap, and a bit.
 _DECODING: Mapping[FileKind, int] = {"jpeg": 6, "pdf": 4}
