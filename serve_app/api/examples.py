@@ -216,7 +216,7 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
     }
-    page = {"page": 1, "width": 150, "height": 40, "text": ["Hello 42"]}
+    page = {"page": 1, "width": 150, "height": 40, "dpi": None, "scale": 1.0, "text": ["Hello 42"]}
     document = {
         "document": {"type": "image", "pages": 1},
         "pages": [{**page, "markdown": "Hello 42", "result": HELLO_BLOCK}],
