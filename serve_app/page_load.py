@@ -3,7 +3,7 @@
 Measured with the bundled models on a CPU, pages of 0.1 to 64 megapixels on fresh engines (MiB):
 
     OCR             334 + 170 a megapixel that detection computes + 1 x the decoded picture
-    PP-StructureV3  573 + 152 ...                                 + 2.6 x ...
+    PP-StructureV3  573 + 152 ...                                 + 2.6 to 5 x ...
 
 The picture is small beside detection where both are of one size, and the larger part where
 detection has shrunk it: 15,000 x 2,600 pixels are computed as 2.8 megapixels. What a pixel of
@@ -21,8 +21,9 @@ from serve_app.document import FileKind, PageInfo
 from serve_app.facts import PageLoad
 
 CHANNELS = 3
-# How many copies of the decoded picture there are at the peak: PaddleX's pipelines keep some.
-_COPIES: Mapping[str, int] = {"OCR": 1, "PP-StructureV3": 3}
+# How many copies of the decoded picture there are at the peak: PaddleX's pipelines keep some. 2.6
+# and, where a block of the layout is a picture of most of the page, 5.
+_COPIES: Mapping[str, int] = {"OCR": 1, "PP-StructureV3": 5}
 # With drawn pictures: five of them and more, each once for drawing and once for encoding.
 _COPIES_WHEN_DRAWN: Mapping[str, int] = {"OCR": 11, "PP-StructureV3": 15}
 # While a pixel of the file is decoded. A JPEG: coefficients of a progressive one, and the picture.
