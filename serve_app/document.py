@@ -37,11 +37,22 @@ FileBytes = bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """Size of one page as it will be predicted, in pixels (PDF: after rendering)."""
+    """One page as it will be predicted.
+
+    Attributes:
+        index: its place in the file, from 0.
+        width, height: pixels (PDF: after rendering).
+        dpi: resolution that a page of a PDF is rendered at; None for pictures.
+        reduced_by: so many pixels of a picture's side become one.
+        notice: why the page is smaller than it would be, one sentence; mostly empty.
+    """
 
     index: int
     width: int
     height: int
+    dpi: float | None = None
+    reduced_by: int = 1
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,8 +202,27 @@ class Trim:
 Directive = Unload | Load | Trim
 
 
+class PageLoad(NamedTuple):
+    """What a page asks of an engine's memory.
+
+    Attributes:
+        pixels: that the pipeline computes on, after its own resizing; 0 is a load without a page.
+        picture_bytes: of the decoded page, with the copies of it that there are at the peak.
+        decode_bytes: while it is decoded, before anything is computed.
+    """
+
+    pixels: int
+    picture_bytes: int = 0
+    decode_bytes: int = 0
+
+
 class MeasuredPage(NamedTuple):
-    """``resident_bytes``: of the engine before the page; 0 if nobody knows."""
+    """One page, and the engine's peak without the page's picture.
+
+    Attributes:
+        pixels: that the pipeline computed on.
+        resident_bytes: of the engine before the page; 0 if nobody knows.
+    """
 
     pixels: int
     resident_bytes: int

@@ -9,7 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from serve_app.option_values import OPTION_TYPES
 
 _COMMON = (
     "use_doc_orientation_classify",
@@ -70,3 +75,28 @@ def unknown_options(pipeline: str, options: Mapping[str, Any]) -> str | None:
             hint = f", did you mean {near[0]!r}?" if near else ""
             return f"{name!r} is not an option of {pipeline}{hint}"
     return None
+
+
+def checked_options(pipeline: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the pipeline wants them: numbers within their bounds, classes as integers.
+
+    Raises:
+        ValueError: one sentence that names the first unknown name or wrong value.
+    """
+    if unknown := unknown_options(pipeline, options):
+        raise ValueError(unknown)
+    return {name: _checked(name, value) for name, value in options.items()}
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _adapter(name).validate_python(value)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{name}: {why[:1].lower()}{why[1:]}") from None
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    type_ = OPTION_TYPES.get(name, bool)
+    return TypeAdapter(type_ | None, config=ConfigDict(allow_inf_nan=False))

@@ -29,6 +29,7 @@ class ModelStatus:
         error: the cause of the last failed load, if the state is FAILED.
         references: leases held and waited for, over all replicas.
         loads: engines loaded since the replicas started.
+        scripts, languages: that its recogniser knows; empty if its weights are not bundled ones.
     """
 
     name: str
@@ -38,6 +39,8 @@ class ModelStatus:
     error: str | None = None
     references: int = 0
     loads: int = 0
+    scripts: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

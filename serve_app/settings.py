@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from serve_app.document import TextLayerMode
+from serve_app.pipeline_options import checked_options
 
 PipelineName = Literal["OCR", "PP-StructureV3"]
 StageName = Literal[
@@ -101,7 +102,9 @@ class MemorySettings(Strict):
         700 * 2**20, description="Memory of a loaded engine, before any page."
     )
     bytes_per_pixel: PositiveInt = Field(
-        200, description="Extra memory per pixel of the page (width x height after rendering)."
+        260,
+        description="Extra memory per pixel that text detection computes, which is the page's own "
+        "size up to 10 million (detection_size.py). Measured: 170 in bf16, 260 in f32.",
     )
 
 
@@ -149,11 +152,13 @@ class ModelSettings(Strict):
     )
 
     @model_validator(mode="after")
-    def _options_are_known(self) -> ModelSettings:
-        from serve_app.pipeline_options import unknown_options
-
-        if unknown := unknown_options(self.pipeline, self.options):
-            raise ValueError(f"options: {unknown}")
+    def _options_are_valid(self) -> ModelSettings:
+        try:
+            checked = checked_options(self.pipeline, self.options)
+        except ValueError as error:
+            raise ValueError(f"options: {error}") from None
+        # In place: the model is frozen. Numbers of a YAML file become what the pipeline takes.
+        self.options.update(checked)
         return self
 
 
@@ -392,9 +397,11 @@ class LimitSettings(Strict):
     max_request_bytes: PositiveInt = Field(64 * 2**20, description="Bytes of a request body.")
     max_pages: PositiveInt = Field(500, description="Pages or frames answered per request.")
     max_page_pixels: PositiveInt = Field(
-        40_000_000, description="Width x height of one page after rendering."
+        160_000_000,
+        description="Width x height of a picture in its file. Decoding takes up to 8 bytes for "
+        "each (JPEG 6). A0 scanned at 300 dpi has 140 million.",
     )
-    max_side_pixels: PositiveInt = Field(16_000, description="Longer side of one page.")
+    max_side_pixels: PositiveInt = Field(65_535, description="Longer side of a picture.")
     max_aspect_ratio: PositiveFloat = Field(100.0, description="Longer side / shorter side.")
     max_answer_bytes: PositiveInt = Field(512 * 2**20, description="Bytes of an answer.")
 
@@ -428,6 +435,14 @@ class DocumentSettings(Strict):
         description="A page with more characters in its text layer is recognised: a full page of a "
         "newspaper has 20,000.",
     )
+    max_render_pixels: PositiveInt = Field(
+        40_000_000,
+        description="A larger page is rendered (PDF) or decoded (picture) smaller, with a notice. "
+        "A0 at 144 dpi has 32 million; detection looks at 4,000 pixels of the longer side anyway.",
+    )
+    max_render_side: PositiveInt = Field(
+        16_000, description="The same for the longer side, pixels; some of OpenCV ends at 32,767."
+    )
 
 
 class PaddlexSettings(Strict):
@@ -450,7 +465,8 @@ class PaddlexSettings(Strict):
         description="On these routes, in place of models.*.text_layer: PaddleX recognises all.",
     )
     font_path: Path | None = Field(
-        None, description="Font for drawn pictures; the built-in one has no CJK glyphs."
+        None,
+        description="Font for drawn pictures; default: the bundled one, fetched with the weights.",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from serve_app.document import (
@@ -26,6 +26,7 @@ from serve_app.documents.inspect import inspect
 from serve_app.errors import OcrServeError
 from serve_app.facts import TaskKind
 from serve_app.ports import ModelStatus, Readiness
+from serve_app.recognised import recognised_by
 from serve_app.settings import AppSettings
 
 
@@ -148,7 +149,10 @@ class FakeDocumentService:
     async def models(self) -> Sequence[ModelStatus]:
         """All unloaded."""
         declared = self.settings.models.items()
-        return [ModelStatus(name, model.pipeline, "UNLOADED") for name, model in declared]
+        return [
+            ModelStatus(name, model.pipeline, "UNLOADED", **asdict(recognised_by(model)))
+            for name, model in declared
+        ]
 
     async def readiness(self) -> Readiness:
         """As ``ready`` says."""

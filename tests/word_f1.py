@@ -45,8 +45,13 @@ class WordScore:
 
 def words(text: str) -> Counter[str]:
     """The words of ``text``, normalised; a word broken at a line's end counts as one."""
+    return Counter(word_list(text))
+
+
+def word_list(text: str) -> list[str]:
+    """The same in their order."""
     text = unicodedata.normalize("NFKC", _BROKEN.sub("", text))
-    return Counter(_WORD.findall(text.casefold()))
+    return _WORD.findall(text.casefold())
 
 
 def compare(read: str, true: str) -> WordScore:

@@ -240,7 +240,7 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
     }
-    page = {"page": 1, "width": 150, "height": 40, "text": ["Hello 42"]}
+    page = {"page": 1, "width": 150, "height": 40, "dpi": None, "scale": 1.0, "text": ["Hello 42"]}
     document = {
         "document": {"type": "image", "pages": 1},
         "pages": [{**page, "markdown": "Hello 42", "furniture": [], "result": HELLO_BLOCK}],
@@ -287,6 +287,7 @@ READYZ: dict[str, Any] = {
 }
 
 _ENGINE = {"pool": "cpu", "replica": "a1b2c3", "pid": 4711, "state": "READY"}
+_READS = {"scripts": ["Latin", "Han"], "languages": ["zh", "en"]}
 _STRUCTURE = {
     "name": "structure",
     "pipeline": "PP-StructureV3",
@@ -294,6 +295,7 @@ _STRUCTURE = {
     "engines": [{**_ENGINE, "memory_bytes": 912_000_000, "pages": 60}],
     "references": 0,
     "loads": 1,
+    **_READS,
 }
 _OCR = {
     "name": "ocr",
@@ -302,6 +304,7 @@ _OCR = {
     "engines": [],
     "references": 0,
     "loads": 0,
+    **_READS,
 }
 
 MODELS: dict[str, Any] = {

@@ -19,7 +19,14 @@ from serve_app.api.layer_facts import LayerFacts
 from serve_app.api.page_store import PageStore
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
-from serve_app.document import DocumentInfo, FailedPage, FileBytes, PageResult, PredictOptions
+from serve_app.document import (
+    DocumentInfo,
+    FailedPage,
+    FileBytes,
+    PageInfo,
+    PageResult,
+    PredictOptions,
+)
 from serve_app.errors import PageFailed
 from serve_app.layout.furniture import NO_EDGES, Edges, decide, edges_of
 from serve_app.ports import DocumentService
@@ -81,9 +88,10 @@ class Notices:
 
     unique: dict[str, None] = field(default_factory=dict)
 
-    def add(self, page: PageResult) -> None:
-        """Remember the notices of a page."""
-        self.unique.update(dict.fromkeys(page.notices))
+    def add(self, page: PageResult, info: PageInfo) -> None:
+        """Remember the notices of a page: how it was read, and what was left out."""
+        sizes = (info.notice,) if info.notice else ()
+        self.unique.update(dict.fromkeys((*sizes, *page.notices)))
 
     def listed(self) -> list[str]:
         """For the answer's body."""
@@ -177,7 +185,7 @@ async def _collect(
                 got.failed.append(page)
                 got.edges.append(NO_EDGES)
             else:
-                got.notices.add(page)
+                got.notices.add(page, work.info.pages[page.index])
                 got.layers.add(page)
                 got.edges.append(edges_of(page))
                 task.costs.add(page)

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from serve_app.api.finish import Finish
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import Block, FailedPage, Line, Markdown, PageResult
+from serve_app.document import Block, FailedPage, Line, Markdown, PageInfo, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
@@ -102,18 +102,27 @@ class JsonWriter:
     def __init__(self, images: PageImages, finish: Finish) -> None:
         self._images, self._finish = images, finish
         self._separator = b""
+        self._pages: Sequence[PageInfo] = ()
 
     def head(self, work: Work) -> Iterator[bytes]:
         """The document: its type, and how many pages the whole file has."""
+        self._pages = work.info.pages
         document = {"type": work.info.data_type, "pages": len(work.info.pages)}
         yield b'{"document":' + dump(document) + b',"pages":['
 
     def page(self, page: PageResult) -> Iterator[bytes]:
-        """One page, counted from 1."""
+        """One page, counted from 1.
+
+        Boxes are pixels of ``width`` x ``height``. ``dpi`` is what a PDF's page was rendered at
+        (72 points are an inch), ``scale`` how many of these pixels one of a picture's became.
+        """
+        info = self._pages[page.index]
         facts: dict[str, object] = {
             "page": page.index + 1,
             "width": page.width,
             "height": page.height,
+            "dpi": info.dpi,
+            "scale": 1 / info.reduced_by,
             "text": page.text,
             "lines": [_line(line) for line in page.lines],
             "markdown": page_markdown(page, self._images).text,

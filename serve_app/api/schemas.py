@@ -2,9 +2,9 @@
 
 Source: paddlex 3.7.2, ``inference/serving/schemas/{ocr,pp_structurev3}.py`` and ``schemas/shared``.
 Field names, types, defaults **and their order** are part of the protocol: they decide the list of
-errors that a wrong request is answered with. Unknown keys are ignored: real clients send options
-of other pipelines. The answer models only feed the OpenAPI page; answers are written by
-``fragments.py``.
+errors that a wrong request is answered with. Bounds are ours (``option_values.py``). Unknown keys
+are ignored: real clients send options of other pipelines. The answer models only feed the OpenAPI
+page; answers are written by ``paddlex_writer.py``.
 """
 
 # ruff: noqa: N815 (camel case is what goes over the wire)
@@ -12,6 +12,16 @@ of other pipelines. The answer models only feed the OpenAPI page; answers are wr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
+
+from serve_app.option_values import (
+    LayoutMergeMode,
+    LayoutThreshold,
+    LayoutUnclipRatio,
+    LimitTypeName,
+    Share,
+    SideLen,
+    UnclipRatio,
+)
 
 SUPPORTED_OUTPUT_FORMATS = frozenset({"docx"})
 
@@ -40,12 +50,12 @@ class OcrRequest(FileRequest):
     useDocOrientationClassify: bool | None = Field(default=None, description=OPTION_HELP)
     useDocUnwarping: bool | None = None
     useTextlineOrientation: bool | None = None
-    textDetLimitSideLen: int | None = None
-    textDetLimitType: str | None = Field(default=None, description="min or max")
-    textDetThresh: float | None = None
-    textDetBoxThresh: float | None = None
-    textDetUnclipRatio: float | None = None
-    textRecScoreThresh: float | None = None
+    textDetLimitSideLen: SideLen | None = None
+    textDetLimitType: LimitTypeName | None = None
+    textDetThresh: Share | None = None
+    textDetBoxThresh: Share | None = None
+    textDetUnclipRatio: UnclipRatio | None = None
+    textRecScoreThresh: Share | None = None
     returnWordBox: bool | None = None
     visualize: bool | None = Field(default=None, description=VISUALIZE_HELP)
     logId: str | None = Field(default=None, description=LOG_ID_HELP)
@@ -82,22 +92,22 @@ class LayoutParsingRequest(OutputFormatsRequest):
     useChartRecognition: bool | None = None
     useRegionDetection: bool | None = None
     formatBlockContent: bool | None = None
-    layoutThreshold: float | dict[Any, Any] | None = None
+    layoutThreshold: LayoutThreshold | None = None
     layoutNms: bool | None = None
-    layoutUnclipRatio: float | tuple[float, float] | dict[Any, Any] | None = None
-    layoutMergeBboxesMode: str | dict[Any, Any] | None = None
-    textDetLimitSideLen: int | None = None
-    textDetLimitType: str | None = Field(default=None, description="min or max")
-    textDetThresh: float | None = None
-    textDetBoxThresh: float | None = None
-    textDetUnclipRatio: float | None = None
-    textRecScoreThresh: float | None = None
-    sealDetLimitSideLen: int | None = None
-    sealDetLimitType: str | None = None
-    sealDetThresh: float | None = None
-    sealDetBoxThresh: float | None = None
-    sealDetUnclipRatio: float | None = None
-    sealRecScoreThresh: float | None = None
+    layoutUnclipRatio: LayoutUnclipRatio | None = None
+    layoutMergeBboxesMode: LayoutMergeMode | None = None
+    textDetLimitSideLen: SideLen | None = None
+    textDetLimitType: LimitTypeName | None = None
+    textDetThresh: Share | None = None
+    textDetBoxThresh: Share | None = None
+    textDetUnclipRatio: UnclipRatio | None = None
+    textRecScoreThresh: Share | None = None
+    sealDetLimitSideLen: SideLen | None = None
+    sealDetLimitType: LimitTypeName | None = None
+    sealDetThresh: Share | None = None
+    sealDetBoxThresh: Share | None = None
+    sealDetUnclipRatio: UnclipRatio | None = None
+    sealRecScoreThresh: Share | None = None
     useWiredTableCellsTransToHtml: bool = False
     useWirelessTableCellsTransToHtml: bool = False
     useTableOrientationClassify: bool = True

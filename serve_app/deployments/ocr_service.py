@@ -46,7 +46,7 @@ from serve_app.errors import (
     QueueFull,
     UnknownModel,
 )
-from serve_app.facts import LEVELS, Outcome, Priority
+from serve_app.facts import LEVELS, Outcome, PageLoad, Priority
 from serve_app.outcome import SUCCESS, outcome_of
 from serve_app.policy.admission import retry_after_s
 from serve_app.policy.model_estimators import ModelEstimators
@@ -276,7 +276,7 @@ class OCRService:
             cost.task,
             job.model,
             job.priority,
-            functools.partial(self._estimators.estimate, job.model, job.pixels),
+            functools.partial(self._estimators.estimate, job.model, job.needs),
             cost.came,
             job.fallback,
             in_turn=True,
@@ -341,7 +341,7 @@ class OCRService:
                     held, cost.peak_bytes = await self._measured(
                         lease.engine, prediction, held_before + page.render_bytes
                     )
-                    self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
+                    self._estimators.observe(job.model, job.needs, cost.peak_bytes, held_before)
                     self._guard.settle(job.model, lease.number, lease.engine, held)
                     await self._recycle(job.model, lease)
                 return prediction.result
@@ -430,7 +430,7 @@ class OCRService:
             pool=self._pool_name,
             load_gate=load_gate,
             memory_of=self._guard.memory_of,
-            on_loaded=lambda held_bytes: self._estimators.observe(name, 0, held_bytes),
+            on_loaded=lambda held_bytes: self._estimators.observe(name, PageLoad(0), held_bytes),
             on_gone=lambda number: self._guard.engine_gone(name, number),
             on_change=self._changed,
         )

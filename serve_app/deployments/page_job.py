@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from serve_app.document import FileKind, PredictOptions
-from serve_app.facts import DeviceKind, Outcome, Priority, TaskRecord
+from serve_app.facts import DeviceKind, Outcome, PageLoad, Priority, TaskRecord
 from serve_app.policy.admission import FallbackFacts
 
 
@@ -24,6 +24,7 @@ class PageJob:
         fell_back: whether this pool is that other one.
         owner: the request's unique id: its pages take turns with those of others.
         waited_s: since the gateway had it, for a worker and in the pool that was asked before.
+        load: what it asks of an engine's memory; by default computed on as many pixels.
     """
 
     model: str
@@ -37,6 +38,12 @@ class PageJob:
     fell_back: bool = False
     owner: str = ""
     waited_s: float = 0.0
+    load: PageLoad | None = None
+
+    @property
+    def needs(self) -> PageLoad:
+        """What admission estimates, and what the estimate is learned on."""
+        return self.load or PageLoad(self.pixels)
 
 
 @dataclass(slots=True)

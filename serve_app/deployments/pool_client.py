@@ -54,9 +54,11 @@ from serve_app.errors import (
     ReplicaUnavailable,
     UnknownModel,
 )
+from serve_app.page_load import page_load
 from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import ModelStatus, Readiness
-from serve_app.settings import AppSettings
+from serve_app.recognised import recognised_by
+from serve_app.settings import AppSettings, ModelSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry.tracing import stage
 
@@ -126,7 +128,7 @@ class PoolClient:
                 for index in pages:
                     if len(window) == self._settings.gateway.window_pages:
                         yield await window.popleft()
-                    job = _job(model, info, index, options, request)
+                    job = self._job(model, info, index, options, request)
                     page = self._page(file, sha256, job, deadline)
                     window.append(asyncio.create_task(page))
                 while window:
@@ -141,8 +143,7 @@ class PoolClient:
         replies = await asyncio.gather(*(self._ask_pool(pool) for pool in self._pools.values()))
         replicas = [reply for pool in replies for reply in pool]
         return [
-            _merge(name, self._settings.models[name].pipeline, replicas)
-            for name in self._settings.models
+            _merge(name, declared, replicas) for name, declared in self._settings.models.items()
         ]
 
     async def readiness(self) -> Readiness:
@@ -174,6 +175,28 @@ class PoolClient:
         while True:
             self._ledger.publish()
             await asyncio.sleep(PUBLISH_S)
+
+    def _job(
+        self,
+        model: str,
+        info: DocumentInfo,
+        index: int,
+        options: PredictOptions,
+        request: RequestIds,
+    ) -> PageJob:
+        page, declared = info.pages[index], self._settings.models[model]
+        arguments = {**declared.options, **options.predict}
+        return PageJob(
+            model,
+            info.kind,
+            index,
+            options,
+            pixels=page.width * page.height,
+            load=page_load(declared.pipeline, arguments, info.kind, page, drawn=options.visualize),
+            request_id=request.request_id,
+            priority=options.priority,
+            owner=request.task,
+        )
 
     async def _page(
         self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
@@ -287,22 +310,6 @@ async def _stored(data: FileBytes) -> AsyncIterator[ray.ObjectRef[Any]]:
     yield await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
 
 
-def _job(
-    model: str, info: DocumentInfo, index: int, options: PredictOptions, request: RequestIds
-) -> PageJob:
-    size = info.pages[index]
-    return PageJob(
-        model,
-        info.kind,
-        index,
-        options,
-        pixels=size.width * size.height,
-        request_id=request.request_id,
-        priority=options.priority,
-        owner=request.task,
-    )
-
-
 def _quarantined(job: PageJob) -> PageQuarantined:
     return PageQuarantined(f"page {job.index + 1} has ended two engines")
 
@@ -339,7 +346,9 @@ def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float
     log.warning("pool did not answer", extra={**facts, "waited_s": round(waited_s, 3)})
 
 
-def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> ModelStatus:
+def _merge(
+    name: str, declared: ModelSettings, replicas: Sequence[Mapping[str, Any]]
+) -> ModelStatus:
     states: set[str] = set()
     engines: list[dict[str, Any]] = []
     error: str | None = None
@@ -352,4 +361,13 @@ def _merge(name: str, pipeline: str, replicas: Sequence[Mapping[str, Any]]) -> M
         where = {"pool": replica["pool"], "replica_pid": replica["replica_pid"]}
         engines.extend({**where, **engine} for engine in model["engines"])
     state = next((s for s in _STATE_ORDER if s in states), "UNLOADED")
-    return ModelStatus(name, pipeline, state, tuple(engines), error, references, loads)
+    return ModelStatus(
+        name,
+        declared.pipeline,
+        state,
+        tuple(engines),
+        error,
+        references,
+        loads,
+        **dataclasses.asdict(recognised_by(declared)),
+    )

@@ -23,6 +23,7 @@ from serve_app.facts import (
     Directive,
     HeartbeatAnswer,
     Load,
+    PageLoad,
     ReplicaReport,
     Trim,
     Unload,
@@ -142,7 +143,7 @@ class ReplicaReporter:
         self.on_change()
 
     async def _load(self, model: str) -> None:
-        estimate = functools.partial(self._estimators.estimate, model, 0)
+        estimate = functools.partial(self._estimators.estimate, model, PageLoad(0))
         task = uuid.uuid4().hex
         needs = PageNeeds(task, model, "batch", estimate, clock.now())
         reservation = self._guard.admitted(needs)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from serve_app.document import DocumentInfo, FileKind, PageInfo
 from serve_app.documents.jpeg2000 import codestream_sizes
-from serve_app.documents.page_limits import check_page_count, check_page_size, check_pixels
-from serve_app.documents.pdf import open_pdf, rendered_size
-from serve_app.documents.picture import open_picture, upright_size
+from serve_app.documents.page_limits import check_page_count, check_pixels
+from serve_app.documents.pdf import open_pdf, page_info
+from serve_app.documents.picture import frame_info, open_picture
 from serve_app.documents.sniff import sniff
 from serve_app.errors import InvalidFile, OcrServeError
 from serve_app.settings import DocumentSettings, LimitSettings
@@ -25,8 +25,8 @@ def inspect(
         EmptyFile, UnsupportedFile, InvalidFile: the file cannot be read.
         EncryptedFile: a PDF that needs a password.
         TooManyPages: more than ``limits.max_pages`` pages or frames in the file.
-        ImageTooLarge: a page breaks ``limits.max_page_pixels``, ``max_side_pixels`` or
-            ``max_aspect_ratio``.
+        ImageTooLarge: a picture breaks ``limits.max_page_pixels``, ``max_side_pixels`` or
+            ``max_aspect_ratio``, or a page cannot be made smaller (``page_size.py``).
     """
     kind = sniff(data)
     try:
@@ -45,37 +45,32 @@ def _pages(
     if kind == "pdf":
         return _pdf_pages(data, limits, documents)
     if kind == "tiff":
-        return _tiff_frames(data, limits)
+        return _tiff_frames(data, limits, documents)
     with open_picture(data, kind, limits) as image:
-        width, height = upright_size(image)
-    check_page_size(width, height, limits, where="the picture")
-    return (PageInfo(0, width, height),)
+        return (frame_info(image, 0, kind, limits, documents),)
 
 
 def _pdf_pages(
     data: bytes | memoryview, limits: LimitSettings, documents: DocumentSettings
 ) -> tuple[PageInfo, ...]:
-    pages = []
     with open_pdf(data) as document:
         count = len(document)
         check_page_count(count, limits)
-        for index in range(count):
-            width, height = rendered_size(document, index, documents.pdf_dpi)
-            check_page_size(width, height, limits, where=f"page {index + 1}")
-            pages.append(PageInfo(index, width, height))
+        pages = [page_info(document, index, limits, documents) for index in range(count)]
+    where = "a JPEG 2000 picture in the PDF"
     for width, height in codestream_sizes(data):
-        check_pixels(width, height, limits, where="a JPEG 2000 picture in the PDF")
+        check_pixels(width, height, limits, where=where, documents=documents)
     return tuple(pages)
 
 
-def _tiff_frames(data: bytes | memoryview, limits: LimitSettings) -> tuple[PageInfo, ...]:
+def _tiff_frames(
+    data: bytes | memoryview, limits: LimitSettings, documents: DocumentSettings
+) -> tuple[PageInfo, ...]:
     pages: list[PageInfo] = []
     with open_picture(data, "tiff", limits) as image:
         # Frames are a linked list; counting all of them first could take minutes.
         while True:
-            width, height = upright_size(image)
-            check_page_size(width, height, limits, where=f"page {len(pages) + 1}")
-            pages.append(PageInfo(len(pages), width, height))
+            pages.append(frame_info(image, len(pages), "tiff", limits, documents))
             try:
                 image.seek(len(pages))
             except EOFError:

@@ -17,9 +17,11 @@ import pypdfium2 as pdfium
 import pypdfium2.internal as pdfium_i
 import pypdfium2.raw as pdfium_c
 
+from serve_app.document import PageInfo
+from serve_app.documents.page_size import pdf_page
 from serve_app.errors import EncryptedFile, InvalidFile
+from serve_app.settings import DocumentSettings, LimitSettings
 
-POINTS_PER_INCH = 72.0
 LARGE_PAGE_BYTES = 2 * 2**20
 
 
@@ -59,14 +61,17 @@ def _open_error(code: int) -> InvalidFile:
     return InvalidFile("the PDF is damaged and cannot be opened")
 
 
-def rendered_size(document: pdfium.PdfDocument, index: int, dpi: float) -> tuple[int, int]:
-    """Width and height in pixels that the page has when it is rendered at ``dpi``.
+def page_info(
+    document: pdfium.PdfDocument, index: int, limits: LimitSettings, documents: DocumentSettings
+) -> PageInfo:
+    """The size that the page is rendered at, and its resolution.
 
-    Counts the page's own rotation. Does not parse the page's content. The rounding is that of
-    ``pypdfium2.PdfPage.render``. Like PDFium, does not know UserUnit.
+    Counts the page's own rotation. Does not parse the page's content. Like PDFium, does not know
+    UserUnit.
 
     Raises:
         InvalidFile: the page does not exist or has no area.
+        ImageTooLarge: see ``page_size.pdf_page``.
     """
     try:
         width_pt, height_pt = document.get_page_size(index)
@@ -74,8 +79,7 @@ def rendered_size(document: pdfium.PdfDocument, index: int, dpi: float) -> tuple
         width_pt = height_pt = 0.0
     if not (0 < width_pt < math.inf and 0 < height_pt < math.inf):
         raise InvalidFile(f"page {index + 1} of the PDF cannot be read")
-    scale = dpi / POINTS_PER_INCH
-    return math.ceil(width_pt * scale), math.ceil(height_pt * scale)
+    return pdf_page(index, width_pt, height_pt, limits, documents)
 
 
 def new_bitmap(width: int, height: int, format: int, rev_byteorder: bool) -> pdfium.PdfBitmap:

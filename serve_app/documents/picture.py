@@ -21,9 +21,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from serve_app.document import FileKind
+from serve_app.document import FileKind, PageInfo
+from serve_app.documents.page_size import picture_page
 from serve_app.errors import ImageTooLarge, InvalidFile
-from serve_app.settings import LimitSettings
+from serve_app.settings import DocumentSettings, LimitSettings
 
 # Image.open would check the size before it is known here, and read a JPEG with several pictures
 # as another format.
@@ -35,6 +36,10 @@ _READERS: Final[dict[FileKind, type[ImageFile.ImageFile]]] = {
     "gif": GifImageFile,
     "tiff": TiffImageFile,
 }
+# Pixels that can be averaged; not those of 16 and 32 bits, whose range is only known from all.
+REDUCIBLE: Final = frozenset(
+    {"1", "L", "P", "RGB", "RGBA", "RGBX", "LA", "PA", "La", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"}
+)
 UPRIGHT = 1
 FIRST_SIDEWAYS = 5  # orientations 5 to 8 swap width and height
 _ORIENTATIONS = range(1, 9)
@@ -99,3 +104,27 @@ def upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
     if width < 1 or height < 1:
         raise InvalidFile("the picture has no pixels")
     return (height, width) if orientation(image) >= FIRST_SIDEWAYS else (width, height)
+
+
+def frame_info(
+    image: ImageFile.ImageFile,
+    index: int,
+    kind: FileKind,
+    limits: LimitSettings,
+    documents: DocumentSettings,
+) -> PageInfo:
+    """The size that the current frame is decoded at.
+
+    Raises:
+        InvalidFile: the frame has no area.
+        ImageTooLarge: see ``page_size.picture_page``.
+    """
+    return picture_page(
+        index,
+        kind,
+        upright_size(image),
+        limits,
+        documents,
+        reducible=image.mode in REDUCIBLE,
+        where=f"page {index + 1}" if kind == "tiff" else "the picture",
+    )

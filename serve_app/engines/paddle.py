@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from serve_app.detection_size import detection_options
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
@@ -22,7 +23,7 @@ from serve_app.documents.page_input import PageInput
 from serve_app.engines import hashes_file, weights
 from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
-from serve_app.engines.font import builtin_font_path
+from serve_app.engines.font import drawing_font_path
 from serve_app.engines.layer_use import LayerPlan, plan
 from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide
 from serve_app.engines.load_check import LoadCheck
@@ -74,7 +75,8 @@ class PaddleEngine:
     """One PaddleX pipeline with its defaults."""
 
     def __init__(self, settings: ModelSettings, *, device: Any) -> None:
-        os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", builtin_font_path())
+        font = drawing_font_path(settings.weights.cache_dir)
+        os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", font)
         from paddlex import create_pipeline
         from paddlex.inference import load_pipeline_config
 
@@ -130,8 +132,11 @@ class PaddleEngine:
             PageFailed: the pipeline refused the options or gave no result.
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
-        layer = plan(page, options.text_layer, resolved.arguments, self._ocr)
-        results = self._results(page.pixels, layer, options, dict(resolved.arguments))
+        height, width = page.pixels.shape[:2]
+        told = detection_options(self._settings.pipeline, resolved.arguments, width, height)
+        arguments = {**resolved.arguments, **told}
+        layer = plan(page, options.text_layer, arguments, self._ocr)
+        results = self._results(page.pixels, layer, options, arguments)
         if len(results) != 1:
             raise PageFailed(f"the pipeline gave {len(results)} results for one page")
         result = results[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from serve_app.pipeline_options import checked_options
 from serve_app.settings import EngineSettings, ModelSettings, StageName
 
 WeightsFormat = Literal["onnx", "paddle"]
@@ -216,7 +217,8 @@ def resolve_options(
             if asked.get(option, only) != only:
                 notices.append(f"{option}={asked[option]}: not with the bundled table model")
             arguments[option] = only
-    return ResolvedOptions(arguments, tuple(notices))
+    # Again: on its way here, as JSON, a mapping by class number got texts as keys.
+    return ResolvedOptions(checked_options(settings.pipeline, arguments), tuple(notices))
 
 
 _ON_DEMAND: frozenset[StageName] = frozenset({"orientation", "unwarping", "textline_orientation"})

@@ -23,6 +23,9 @@ page, 0 if it is not known or nothing is loaded):
   that does not know ``resident_bytes`` and an engine that just grew), by the second worst of
   them, so that two pages are enough to adapt and one wild measurement is not.
 
+Pixels are those that the pipeline computes on, and peaks are without the page's picture
+(``page_load.py``, ``model_estimators.py``).
+
 It starts from the configured hints. Up to the largest page seen they do not matter any more;
 beyond it the estimate grows by the hint, since nothing else is known there. A few peaks far above
 all that are comparable are ignored. Windows are ``_WINDOW`` pages, so an estimate forgets what is
@@ -64,7 +67,7 @@ class PeakEstimator:
 
     Args:
         base_bytes: hint: a loaded engine before any page.
-        bytes_per_pixel: hint: growth per pixel of the page.
+        bytes_per_pixel: hint: growth per pixel that is computed.
         quantile: share of pages that shall peak at or below their estimate.
     """
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from serve_app.facts import EstimatorState
+from serve_app.facts import EstimatorState, PageLoad
 from serve_app.policy.estimate import PeakEstimator, knows_much_more
 from serve_app.settings import MemorySettings
 
@@ -44,13 +44,23 @@ class ModelEstimators:
         self._known: dict[str, int] = {}
         self._shared_at: dict[str, float] = {}
 
-    def estimate(self, model: str, pixels: int, resident_bytes: int = 0) -> int:
-        """See ``PeakEstimator.estimate``."""
-        return self._estimators[model].estimate(pixels, resident_bytes)
+    def estimate(self, model: str, load: PageLoad, resident_bytes: int = 0) -> int:
+        """Expected peak in bytes: what is computed, learned, on top of the picture, which is known.
 
-    def observe(self, model: str, pixels: int, peak_bytes: int, resident_bytes: int = 0) -> None:
-        """See ``PeakEstimator.observe``."""
-        self._estimators[model].observe(pixels, peak_bytes, resident_bytes)
+        Or of the decoding, if that takes more.
+        """
+        estimator = self._estimators[model]
+        computing = estimator.estimate(load.pixels, resident_bytes) + load.picture_bytes
+        return max(computing, estimator.estimate(0) + load.decode_bytes)
+
+    def observe(self, model: str, load: PageLoad, peak_bytes: int, resident_bytes: int = 0) -> None:
+        """A page was measured, or (with 0 pixels) a load. Nothing is learned of a peak of 0."""
+        estimator = self._estimators[model]
+        decoding = estimator.estimate(0) + load.decode_bytes
+        computing = estimator.estimate(load.pixels) + load.picture_bytes
+        if peak_bytes > 0 and (load.pixels == 0 or decoding <= computing):
+            # Without the picture: the next page of as many computed pixels may have another one.
+            estimator.observe(load.pixels, max(peak_bytes - load.picture_bytes, 1), resident_bytes)
 
     @property
     def observations(self) -> dict[str, int]:

@@ -20,13 +20,21 @@ MAX_LINE_BYTES = 16 * 2**20
 
 
 class PlainPipeline:
-    """See the module's docstring. One request at a time: a pipeline is not thread-safe."""
+    """See the module's docstring. One request at a time: a pipeline is not thread-safe.
+
+    Args:
+        pipeline, config, folder: as for other contenders.
+        most_bytes: memory that it may allocate; none but the machine's limit by default.
+    """
 
     name = "in-process"
     at_once: tuple[int, ...] = (1,)
 
-    def __init__(self, pipeline: Pipeline, config: Path, folder: Path) -> None:
+    def __init__(
+        self, pipeline: Pipeline, config: Path, folder: Path, *, most_bytes: int | None = None
+    ) -> None:
         self._pipeline, self._config, self._folder = pipeline, config, folder
+        self._limit = () if most_bytes is None else (str(most_bytes),)
         self._tree: Tree | None = None
         self._files: dict[str, Path] = {}
 
@@ -34,7 +42,7 @@ class PlainPipeline:
         ours, theirs = socket.socketpair()
         with theirs:
             options = json.dumps(dict(self._pipeline.predict))
-            arguments = (str(theirs.fileno()), str(self._config), options)
+            arguments = (str(theirs.fileno()), str(self._config), options, *self._limit)
             self._tree = Tree(
                 python("-m", "tests.bench.plain_host", *arguments),
                 self._folder / f"{self.name}.log",
@@ -45,12 +53,18 @@ class PlainPipeline:
         await self._answer(START_TIMEOUT_S)
 
     async def read(self, sample: Sample) -> bytes:
-        self._writer.write(f"{self._path_of(sample)}\n".encode())
-        return await self._answer(READ_TIMEOUT_S)
+        return await self.read_file(self._path_of(sample))
+
+    async def read_file(self, path: Path) -> bytes:
+        """The pages of any file, as ``plain_host.py`` answers. Raises ContenderFailed."""
+        self._writer.write(f"{path}\n".encode())
+        answer = await self._answer(READ_TIMEOUT_S)
+        if error := json.loads(answer).get("error"):
+            raise ContenderFailed(f"{self.name}: {error}")
+        return answer
 
     def texts(self, answer: bytes) -> list[str]:
-        lines: list[str] = json.loads(answer)
-        return lines
+        return [line for page in json.loads(answer)["pages"] for line in page["lines"]]
 
     def processes(self) -> list[psutil.Process]:
         return self._tree.members() if self._tree else []

@@ -14,8 +14,9 @@ from PIL import Image, ImageDraw
 
 from serve_app.deployments.ocr_service import OCRService
 from serve_app.deployments.page_job import PageJob
-from serve_app.document import PredictOptions
+from serve_app.document import PageInfo, PredictOptions
 from serve_app.facts import TaskRecord
+from serve_app.page_load import page_load
 from serve_app.settings import AppSettings
 from serve_app.telemetry import metrics
 from tests.documents import encoded
@@ -58,9 +59,17 @@ def varied_page(chance: random.Random) -> Image.Image:
     return image
 
 
-async def measured(replica: OCRService, image: Image.Image) -> TaskRecord:
+async def measured(replica: OCRService, pipeline: str, image: Image.Image) -> TaskRecord:
     file = np.frombuffer(encoded(image, "png"), np.uint8)
-    job = PageJob("one", "png", 0, PredictOptions(), pixels=image.width * image.height)
+    page = PageInfo(0, image.width, image.height)
+    job = PageJob(
+        "one",
+        "png",
+        0,
+        PredictOptions(),
+        pixels=image.width * image.height,
+        load=page_load(pipeline, {}, "png", page),
+    )
     record = (await replica.predict_page(file, job, DEADLINE_S)).record
     assert record is not None
     return record
@@ -79,7 +88,8 @@ async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     chance = random.Random(7)
     async with service(pipeline) as replica:
         records = [
-            await measured(replica, varied_page(chance)) for _ in range(PAGES_BEFORE + PAGES_JUDGED)
+            await measured(replica, pipeline, varied_page(chance))
+            for _ in range(PAGES_BEFORE + PAGES_JUDGED)
         ]
     judged = records[PAGES_BEFORE:]
     covered = sum(record.peak_bytes <= record.estimate_bytes for record in judged)
@@ -88,3 +98,27 @@ async def test_after_50_varied_pages_the_next_50_are_covered_and_not_far_off(
     assert median(record.estimate_bytes / record.peak_bytes for record in judged) <= 1.5
     under = [record for record in records if record.peak_bytes > record.estimate_bytes]
     assert counted == [{"model": "one", "pool": "cpu"}] * len(under)
+
+
+LARGE = [(15_000, 2_600), (3_000, 6_000), (4_320, 4_320)]
+
+
+@pytest.mark.parametrize(
+    "pipeline", [pytest.param(name, marks=pytest.mark.long) for name in ("OCR", "PP-StructureV3")]
+)
+async def test_pages_far_larger_than_those_seen_before_are_let_in_and_not_under_estimated(
+    pipeline: str,
+) -> None:
+    """From small pages, the pixels that are computed and the picture's bytes tell the rest."""
+    chance = random.Random(5)
+    async with service(pipeline) as replica:
+        for _ in range(10):
+            await measured(replica, pipeline, varied_page(chance))
+        for width, height in LARGE:
+            image = Image.new("RGB", (width, height), "white")
+            draw = ImageDraw.Draw(image)
+            for line in range(5):
+                draw.text((100, 200 + 400 * line), "Invoice 2024", fill="black", font_size=120)
+            record = await measured(replica, pipeline, image)
+            assert record.peak_bytes <= record.estimate_bytes <= 4 * 2**30, (width, height)
+            assert record.estimate_bytes <= 2.2 * record.peak_bytes, (width, height)

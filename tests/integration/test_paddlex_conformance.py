@@ -7,16 +7,19 @@ with its reason, and both answers are asserted.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from serve_app.document import PredictOptions
+from serve_app.documents.page_input import PageInput
+from serve_app.engines.layered_ocr import LayeredOcr
 from serve_app.engines.paddle import PaddleEngine
 from serve_app.engines.result_json import dump_pruned
 from serve_app.testing import fake_settings
@@ -188,7 +191,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "not text": {"content": b'{"file": "\xff"}', "headers": JSON},
     "utf-16": {"content": "{}".encode("utf-16"), "headers": JSON},
     "byte order mark": {"content": b"\xef\xbb\xbf{}", "headers": JSON},
-    "NaN": {"content": b'{"file": "", "fileType": 1, "textDetThresh": NaN}', "headers": JSON},
+    "NaN": {"content": b'{"file": "", "fileType": 1, "unknown": NaN}', "headers": JSON},
     "no type": {"content": json.dumps(PNG_FIELDS).encode()},
     "text/plain": {"content": b"{}", "headers": {"content-type": "text/plain"}},
     "a form": {"data": {"file": PNG}},
@@ -254,9 +257,12 @@ async def test_good_answers_are_good(pair: Pair) -> None:
 async def test_what_was_sent_reaches_predict_with_the_same_values(layout: Pair) -> None:
     fields = {**LAYOUT_FIELDS["all options"], **FIELDS["options that are coerced"]}
     await layout.post(fields)
-    theirs, ours = layout.pipeline.arguments[-1], layout.service.calls[-1].options.predict
+    theirs, ours = layout.pipeline.arguments[-1], dict(layout.service.calls[-1].options.predict)
     assert set(ours) <= set(theirs)
-    assert {name: theirs[name] for name in ours} == dict(ours)
+    # JSON's keys are texts. PaddleX looks for numbers among them, and finds none.
+    assert theirs.pop("layout_threshold") == {"0": 0.5}
+    assert ours.pop("layout_threshold") == {0: 0.5}
+    assert {name: theirs[name] for name in ours} == ours
     # PaddleX also sends its schema's own defaults; ours leaves them to the configuration.
     left = {name: value for name, value in theirs.items() if name not in ours and value is not None}
     assert left == {
@@ -414,6 +420,12 @@ EXCEPTIONS = {
         theirs=(200, echoes(LONG_ID)),
         ours=(200, echoes(None)),
     ),
+    "an option out of its bounds": Difference(
+        "PaddleX hands it on to OpenCV, and answers 500 if that fails",
+        {**PNG_FIELDS, "textDetThresh": 7, "textDetLimitType": "foo", "textDetUnclipRatio": -1},
+        theirs=ONE_PICTURE,
+        ours=(422, says("body.textDetThresh", "body.textDetLimitType", "body.textDetUnclipRatio")),
+    ),
     "deeply nested": Difference(
         "a JSON bomb is refused as such",
         {**PNG_FIELDS, "x": json.loads("[" * 200 + "]" * 200)},
@@ -474,16 +486,31 @@ class CannedPipeline:
         return [canned_layout(0, width, height)]
 
 
+class PlainOcr:
+    """In place of the pipeline's OCR: no text layer, no page on its side."""
+
+    can_turn = False
+
+    @contextlib.contextmanager
+    def page(self, *_: object, **__: object) -> Iterator[None]:
+        """Nothing is different under a page."""
+        yield
+
+    def restore(self, result: object) -> None:
+        """Nothing was changed."""
+
+
 def engine() -> PaddleEngine:
     """The real engine around PaddleX's real result, without its models."""
     engine = PaddleEngine.__new__(PaddleEngine)
     engine._pipeline = CannedPipeline()
     engine._settings = fake_settings().models["structure"]
     engine._stages = frozenset()
+    engine._ocr = cast(LayeredOcr, PlainOcr())
     return engine
 
 
-PAGE = np.full((48, 64, 3), 255, np.uint8)
+PAGE = PageInput(np.full((48, 64, 3), 255, np.uint8))
 
 
 def test_exception_every_line_is_in_the_markdown_and_in_the_blocks() -> None:

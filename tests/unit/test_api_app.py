@@ -40,6 +40,9 @@ async def test_models_are_listed() -> None:
     async with http_client() as client:
         body = (await client.get("/v1/models")).json()
     unused = {"state": "UNLOADED", "engines": [], "references": 0, "loads": 0}
+    for model in body["models"]:
+        assert model.pop("scripts") == ["Latin", "Han", "Hiragana", "Katakana", "Greek"]
+        assert {"zh", "ja", "en", "de", "pl", "tr"} < set(model.pop("languages"))
     assert body["models"] == [
         {"name": "ocr", "pipeline": "OCR", **unused},
         {"name": "structure", "pipeline": "PP-StructureV3", **unused},

@@ -82,6 +82,8 @@ async def test_json() -> None:
         "page": 4,
         "width": 1190,
         "height": 1684,
+        "dpi": 144.0,
+        "scale": 1.0,
         "text": ["Page 4", "Hello 42"],
         "lines": [],
         "markdown": "# Page 4\n\nHello 42",
@@ -89,6 +91,29 @@ async def test_json() -> None:
         "result": {"rec_texts": ["Page 4", "Hello 42"]},
     }
     assert body["notices"] == []
+
+
+async def test_a_page_that_was_made_smaller_says_so_and_how_far() -> None:
+    data = documents.huge_page_pdf(14_400)
+    response = await parse(data, format="json")
+    body = response.json()
+    assert [page["dpi"] for page in body["pages"]] == [144.0, 31.6]
+    (notice,) = body["notices"]
+    assert notice.startswith("page 2 was rendered at 31.6 dpi instead of 144")
+    assert response.headers["x-ocr-notice"] == notice
+    only_first = await parse(data, format="json", pages="1")
+    assert only_first.json()["notices"] == []
+
+
+async def test_a_picture_that_was_read_smaller_says_so_and_how_far() -> None:
+    response = await parse(
+        documents.picture("jpeg", 640, 480),
+        settings={"documents": {"max_render_pixels": 80_000}},
+        format="json",
+    )
+    (page,) = response.json()["pages"]
+    assert (page["width"], page["height"], page["dpi"], page["scale"]) == (320, 240, None, 0.5)
+    assert "640 x 480 pixels was read at 320 x 240" in response.json()["notices"][0]
 
 
 async def test_json_of_a_pipeline_without_layout_has_its_lines_as_markdown() -> None:
@@ -157,7 +182,7 @@ async def test_orientation_and_other_options() -> None:
         "use_doc_orientation_classify": True,
         "use_table_recognition": False,
         "text_det_limit_side_len": 960,
-        "layout_threshold": {"0": 0.5},
+        "layout_threshold": {0: 0.5},
         "layout_unclip_ratio": (1.0, 1.2),
         "markdown_ignore_labels": ["header", "footer"],
     }

@@ -11,6 +11,7 @@ from PIL import Image
 from serve_app.document import DocumentInfo
 from serve_app.documents.inspect import inspect
 from serve_app.documents.jpeg2000 import codestream_sizes
+from serve_app.documents.page_size import pdf_page, size_at
 from serve_app.documents.render import render_page
 from serve_app.errors import (
     EmptyFile,
@@ -186,9 +187,11 @@ def test_pillow_guard_is_put_back() -> None:
 
 def test_pictures_above_pillows_limit_are_read_where_ours_allows_them() -> None:
     limits = LimitSettings(max_page_pixels=200_000_000)
+    whole = DocumentSettings(max_render_pixels=200_000_000)
+    data = documents.pixel_bomb_png(12_000, 12_000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert sizes(look(documents.pixel_bomb_png(12_000, 12_000), limits)) == [(12_000, 12_000)]
+        assert sizes(look(data, limits, whole)) == [(12_000, 12_000)]
 
 
 @pytest.mark.parametrize(
@@ -219,9 +222,83 @@ def test_column_of_pixels_is_refused() -> None:
 
 def test_page_that_is_too_large_is_named() -> None:
     with pytest.raises(ImageTooLarge, match="page 2"):
-        look(documents.huge_page_pdf())
+        look(documents.huge_page_pdf(500_000))
     with pytest.raises(ImageTooLarge, match="page 2"):
         look(documents.tiff([(10, 10), (10, 99)]), LimitSettings(max_side_pixels=50))
+
+
+# ---- Smaller than they are ---------------------------------------------------------------------
+
+
+def test_a_pdf_page_above_the_limit_is_rendered_at_a_lower_resolution() -> None:
+    first, second = look(documents.huge_page_pdf(14_400)).pages
+    assert (first.width, first.height, first.dpi, first.notice) == (1190, 1684, 144.0, "")
+    assert second.dpi == 31.6
+    assert (second.width, second.height) == (6320, 6320)
+    assert second.notice == (
+        "page 2 was rendered at 31.6 dpi instead of 144, which gives 6320 x 6320 pixels "
+        "(documents.max_render_pixels)"
+    )
+
+
+def test_a_large_page_that_fits_keeps_its_resolution() -> None:
+    for side_pt, side in ((2160.0, 4320), (3160.0, 6320)):
+        page = look(documents.huge_page_pdf(side_pt)).pages[1]
+        assert (page.width, page.height, page.dpi, page.notice) == (side, side, 144.0, "")
+
+
+def test_a_page_of_kilometres_is_refused_with_the_key() -> None:
+    with pytest.raises(ImageTooLarge, match="at 10 dpi") as caught:
+        look(documents.huge_page_pdf(500_000))
+    assert caught.value.config_key == "documents.max_render_pixels"
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("png", (67, 50)), ("jpeg", (50, 38)), ("webp", (67, 50)), ("gif", (67, 50))]
+)
+def test_a_picture_above_the_limit_is_read_smaller(kind: str, size: tuple[int, int]) -> None:
+    (page,) = look(
+        documents.picture(kind, 200, 150), settings=DocumentSettings(max_render_pixels=3_400)
+    ).pages
+    assert (page.width, page.height) == size
+    assert page.dpi is None
+    assert page.reduced_by == {67: 3, 50: 4}[size[0]]  # of a JPEG halves only
+    assert "of 200 x 150 pixels was read at" in page.notice
+
+
+def test_a_long_picture_is_read_smaller() -> None:
+    (page,) = look(
+        documents.picture("png", 300, 20), settings=DocumentSettings(max_render_side=100)
+    ).pages
+    assert (page.width, page.height, page.reduced_by) == (100, 7, 3)
+
+
+def test_pixels_that_cannot_be_averaged_are_refused() -> None:
+    with pytest.raises(ImageTooLarge) as caught:
+        look(documents.grey16_png(), settings=DocumentSettings(max_render_pixels=100))
+    assert caught.value.config_key == "documents.max_render_pixels"
+
+
+@given(
+    st.floats(1, 20_000),
+    st.floats(1, 20_000),
+    st.integers(100_000, 50_000_000),
+    st.integers(1_000, 30_000),
+)
+def test_no_page_is_above_what_is_rendered_and_none_is_needlessly_small(
+    width_pt: float, height_pt: float, most: int, side: int
+) -> None:
+    documents_ = DocumentSettings(max_render_pixels=most, max_render_side=side)
+    try:
+        page = pdf_page(0, width_pt, height_pt, LIMITS, documents_)
+    except ImageTooLarge:
+        return
+    assert page.width * page.height <= most
+    assert max(page.width, page.height) <= side
+    assert page.dpi is not None
+    if page.notice:
+        more = size_at(width_pt, height_pt, page.dpi + 0.2)
+        assert more[0] * more[1] > most or max(more) > side
 
 
 def test_jpeg2000_bomb_inside_a_pdf_is_refused() -> None:
@@ -258,6 +335,7 @@ SEEDS: list[Callable[[], bytes]] = [
 ]
 SMALL = LimitSettings(max_pages=5, max_page_pixels=1_000_000, max_side_pixels=4000)
 LOW_DPI = DocumentSettings(pdf_dpi=36)
+REDUCED = DocumentSettings(pdf_dpi=36, max_render_pixels=100)
 
 
 @st.composite
@@ -274,15 +352,17 @@ def mutated_documents(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-@given(mutated_documents())
-def test_only_our_errors_come_out_and_pages_have_the_size_that_was_promised(data: bytes) -> None:
+@given(mutated_documents(), st.sampled_from([LOW_DPI, REDUCED]))
+def test_only_our_errors_come_out_and_pages_have_the_size_that_was_promised(
+    data: bytes, rendered: DocumentSettings
+) -> None:
     try:
-        info = inspect(data, SMALL, LOW_DPI)
+        info = inspect(data, SMALL, rendered)
     except OcrServeError:
         return
     for page in info.pages[:2]:
         try:
-            pixels = render_page(data, info.kind, page.index, SMALL, LOW_DPI)
+            pixels = render_page(data, info.kind, page.index, SMALL, rendered)
         except OcrServeError:
             continue
         assert pixels.shape == (page.height, page.width, 3)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from serve_app.document import FileKind
 from serve_app.documents.inspect import inspect
@@ -70,6 +70,44 @@ def test_transparency_becomes_white(mode: str) -> None:
 def test_half_transparent_is_mixed_with_white() -> None:
     data = documents.encoded(Image.new("RGBA", (4, 4), (0, 0, 0, 51)), "png")
     assert tuple(render(data)[0, 0]) == (204, 204, 204)
+
+
+def letters(ink: tuple[int, ...], ground: tuple[int, ...] = (0, 0, 0, 0)) -> bytes:
+    """A word of this colour, RGBA, on a ground that is transparent by default."""
+    image = Image.new("RGBA", (200, 60), ground)
+    ImageDraw.Draw(image).text((10, 10), "Hello 42", fill=ink, font_size=40)
+    return documents.encoded(image, "png")
+
+
+@pytest.mark.parametrize(
+    ("data", "paper"),
+    [
+        (letters((255, 255, 255, 255)), BLACK),
+        (letters((255, 255, 160, 255)), BLACK),  # light yellow
+        (letters((225, 225, 225, 255)), BLACK),
+        (letters((0, 0, 0, 255)), WHITE),
+        (letters((128, 128, 128, 255)), WHITE),  # seen on both: in doubt white
+        (letters((200, 0, 0, 255)), WHITE),
+        (letters((255, 255, 255, 255), (0, 0, 90, 200)), WHITE),  # has a dark ground of its own
+    ],
+)
+def test_the_paper_behind_transparency_is_the_one_that_letters_are_seen_on(
+    data: bytes, paper: tuple[int, ...]
+) -> None:
+    pixels = render(data).astype(int)
+    ground = pixels[0, 0]
+    if paper == BLACK:
+        assert tuple(ground) == BLACK
+    else:
+        assert tuple(ground) != BLACK
+    assert abs(pixels - ground).max() > 100, "the letters are seen"
+
+
+def test_a_white_page_with_black_letters_and_clear_corners_stays_on_white() -> None:
+    image = Image.new("RGBA", (200, 100), (255, 255, 255, 255))
+    ImageDraw.Draw(image).text((20, 30), "A page with text", fill="black", font_size=22)
+    image.putpixel((0, 0), (255, 255, 255, 0))
+    assert tuple(render(documents.encoded(image, "png"))[0, 0]) == WHITE
 
 
 def test_transparent_webp_and_gif_become_white() -> None:
@@ -199,12 +237,73 @@ def test_password_is_asked_for_here_too() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [documents.pixel_bomb_png(), documents.huge_page_pdf(), documents.thin_png()],
+    [documents.pixel_bomb_png(), documents.huge_page_pdf(500_000), documents.thin_png()],
     ids=["pixels", "pdf page", "aspect"],
 )
 def test_limits_are_checked_again(data: bytes) -> None:
     with pytest.raises(ImageTooLarge):
         render(data, 1 if data.startswith(b"%PDF") else 0)
+
+
+# ---- Smaller than they are ---------------------------------------------------------------------
+
+REDUCED = DocumentSettings(max_render_pixels=40_000)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "bmp", "gif", "tiff"])
+def test_a_picture_above_the_limit_shows_the_same_in_fewer_pixels(kind: str) -> None:
+    data = documents.picture(kind, 401, 299)
+    (page,) = inspect(data, LIMITS, REDUCED).pages
+    pixels = render_page(data, sniff(data), 0, LIMITS, REDUCED)
+    assert page.reduced_by == 2
+    assert pixels.shape == (150, 201, 3)
+    assert_shows_quadrants(pixels)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_picture_is_turned_upright(kind: str, orientation: int) -> None:
+    data = documents.turned(kind, orientation, 401, 299)
+    pixels = render_page(data, sniff(data), 0, LIMITS, REDUCED)
+    assert pixels.shape == (150, 201, 3)
+    assert_shows_quadrants(pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
+def test_a_reduced_picture_is_laid_on_paper_too(mode: str) -> None:
+    data = documents.transparent_png(mode, 400, 300)
+    pixels = render_page(data, "png", 0, LIMITS, REDUCED)
+    assert pixels.shape == (150, 200, 3)
+    assert tuple(pixels[75, 50]) == BLACK
+    assert tuple(pixels[75, 150]) == WHITE
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: documents.cmyk("jpeg", 400, 300), lambda: documents.cmyk("tiff", 400, 300)]
+)
+def test_reduced_cmyk(make: Callable[[], bytes]) -> None:
+    data = make()
+    pixels = render_page(data, sniff(data), 0, LIMITS, REDUCED)
+    assert pixels.shape == (150, 200, 3)
+    assert_shows_quadrants(pixels, tolerance=8)
+
+
+def test_a_bilevel_scan_becomes_grey_when_it_is_reduced() -> None:
+    image = Image.new("1", (400, 300), 1)
+    image.paste(0, (0, 0, 1, 300))
+    pixels = render_page(documents.encoded(image, "tiff"), "tiff", 0, LIMITS, REDUCED)
+    assert pixels.shape == (150, 200, 3)
+    assert tuple(pixels[10, 0]) == (128, 128, 128)
+    assert tuple(pixels[10, 10]) == WHITE
+
+
+def test_a_pdf_page_above_the_limit_is_rendered_smaller() -> None:
+    data = documents.text_pdf(1)
+    (page,) = inspect(data, LIMITS, REDUCED).pages
+    assert page.dpi == 20.3
+    pixels = render_page(data, "pdf", 0, LIMITS, REDUCED)
+    assert pixels.shape == (page.height, page.width, 3)
+    assert pixels.size <= 3 * 40_000
 
 
 def test_nothing_stays_behind() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from serve_app.facts import DeviceKind, EstimatorState
+from serve_app.facts import DeviceKind, EstimatorState, PageLoad
 from serve_app.policy.model_estimators import SHARE_INTERVAL_S, ModelEstimators
 from serve_app.policy.registry_state import Memo, RegistryState
 from serve_app.settings import MemorySettings
@@ -32,10 +32,10 @@ class Replica:
 
     def pages(self, count: int, peak_bytes: int, model: str = "ocr") -> None:
         for _ in range(count):
-            self.estimators.observe(model, 1000, peak_bytes)
+            self.estimators.observe(model, PageLoad(1000), peak_bytes)
 
     def estimate(self, model: str = "ocr") -> int:
-        return self.estimators.estimate(model, 0)
+        return self.estimators.estimate(model, PageLoad(0))
 
     def beat(self, state: RegistryState, now: float, *, lost: bool = False) -> tuple[str, ...]:
         """One heartbeat; ``lost``: the answer does not arrive."""
@@ -171,3 +171,24 @@ def test_a_model_that_the_registry_does_not_know_is_not_sent() -> None:
     for second in range(5):
         replica.beat(state, second)
     assert replica.states_sent() == 0
+
+
+def test_a_pictures_bytes_are_known_and_only_the_rest_is_learned() -> None:
+    estimators = ModelEstimators(HINTS)
+    small, large = PageLoad(3_000_000, 20 * MB), PageLoad(3_000_000, 350 * MB)
+    for _ in range(30):
+        estimators.observe("ocr", small, 1220 * MB)
+    known = estimators.estimate("ocr", small)
+    assert 1220 * MB <= known < 1350 * MB
+    assert estimators.estimate("ocr", large) == known + 330 * MB
+    for _ in range(30):
+        estimators.observe("ocr", large, 1550 * MB)
+    assert estimators.estimate("ocr", small) == known
+
+
+def test_a_page_whose_decoding_takes_most_is_estimated_by_it_and_teaches_nothing() -> None:
+    estimators = ModelEstimators(HINTS)
+    page = PageLoad(100_000, 5 * MB, 1300 * MB)
+    assert estimators.estimate("ocr", page) == UNTAUGHT + 1300 * MB
+    estimators.observe("ocr", page, 1900 * MB)
+    assert estimators.observations["ocr"] == 0

@@ -95,7 +95,7 @@ def test_planted_wheel_is_refused(tmp_path: Path) -> None:
 
 def test_every_pin_is_a_full_sha256() -> None:
     wheels = {model.wheel for model in MODELS.values() if model.wheel is not None}
-    assert len(wheels) == 6
+    assert len(wheels) == 7
     for wheel in wheels:
         assert len(bytes.fromhex(wheel.sha256)) == 32
         assert wheel.size_bytes > 1_000_000

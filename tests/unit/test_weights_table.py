@@ -9,13 +9,22 @@ from dataclasses import replace
 import pytest
 
 from serve_app.engines import bundled_configs, constant_graphs, layout_graph, weights
-from serve_app.engines.bundled import CONSTANT_SIDE, LAYOUT_SIZE, MODELS, BundledModel
+from serve_app.engines.bundled import (
+    CONSTANT_SIDE,
+    FONT_FILE,
+    LAYOUT_SIZE,
+    MODELS,
+    BundledModel,
+)
 from serve_app.engines.bundled_pins import PINS
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
 def test_model_name_in_the_config_is_the_row_s(model: BundledModel) -> None:
-    assert model.config["Global"] == {"model_name": model.name}
+    if model.engine == "font":
+        assert model.config == {}
+    else:
+        assert model.config["Global"] == {"model_name": model.name}
     assert json.loads(json.dumps(model.config)) == model.config
 
 
@@ -24,6 +33,8 @@ def test_engine_fits_the_files(model: BundledModel) -> None:
     files = {name for _, name in model.members}
     if model.engine == "paddle_static":
         assert files == {"inference.pdmodel", "inference.pdiparams"}
+    elif model.engine == "font":
+        assert files == {FONT_FILE}
     elif model.wheel is None:
         assert files == set()
         assert model.note.startswith("a constant, not a model")
@@ -49,7 +60,7 @@ def test_ocr_and_structure_pipelines_are_covered() -> None:
     assert weights.bundled_engine("PicoDet_layout_1x") == "onnxruntime"
     assert weights.bundled_engine_config("PicoDet_layout_1x") == {}
     assert weights.bundled_engine_config("PP-OCRv4_mobile_det") == {"run_mode": "paddle"}
-    assert len(weights.bundled_models()) == 13
+    assert len(weights.bundled_models()) == 14, "13 models and a font"
 
 
 def test_slanet_has_48_tokens_in_its_order() -> None:
