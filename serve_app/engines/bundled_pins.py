@@ -50,6 +50,9 @@ PINS: Mapping[str, Pins] = {
         "inference.pdmodel": "bf78f3898a004615e69c676259d8171bd7ae99000653b41fd72aaa36ae8bd304",
         "inference.yml": "b972829584f5c24c788a2ff0c2ecf948551a425fc8f649b93e1ed27983100e74",
     },
+    "WenQuanYi_Micro_Hei": {
+        "wqy-microhei.ttc": "2420e8078af796b19a3f6ef13de527a1a91c1e7171eea115926c614ced1009b3",
+    },
     "PP-LCNet_x1_0_table_cls": {
         "inference.onnx": "449cd78da1b8c848ad899732de8309e2b6a9ffca051f26b1ea9bfde773ef148a",
         "inference.yml": "c84b7a10bbfa29e8ecc8407d5242740ebec7ffb83da51e73e5d394f7388127c7",

@@ -13,7 +13,9 @@ def test_a_model_reads_what_its_recogniser_knows() -> None:
 
 
 def test_of_other_weights_nothing_is_said() -> None:
-    elsewhere = WeightsSettings(source="directory", directory=Path("/models"))
+    elsewhere = WeightsSettings(
+        source="directory", directory=Path("/models"), hashes_file=Path("/hashes")
+    )
     assert recognised_by(ModelSettings(pipeline="OCR", weights=elsewhere)) == Recognised()
     assert recognised_by(ModelSettings(pipeline="OCR", weights=WeightsSettings(source="hub"))) == (
         Recognised()
