@@ -19,7 +19,7 @@ from serve_app.layout.boxes import union
 from serve_app.layout.joining import join
 from serve_app.layout.labels import FURNITURE, SOLID, TITLES
 
-# Parts of the page's height: where furniture is; if the margin is wide, where it is in the first row
+# Parts of the page's height: where furniture is; with wide margins, where it is in the first row
 # that stands apart; where a page number may be by itself; how far apart a line is on two pages.
 _EDGE, _WIDE_EDGE, _NUMBER_EDGE, _SAME_PLACE = 0.15, 0.25, 0.1, 0.012
 _MOST_ROWS = 6
