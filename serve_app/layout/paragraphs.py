@@ -14,7 +14,7 @@ from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
 
 # In line heights.
-_GAP, _RUN_ON_GAP, _NEAR, _LARGE_GAP = 0.4, 0.6, 0.25, 1.6
+_GAP, _RUN_ON_GAP, _NEAR, _LARGE_GAP, _LIST_GAP = 0.4, 0.6, 0.25, 1.6, 1.2
 _INDENT, _MOST_INDENT = 0.8, 8.0
 _SLACK = 0.5
 # How much higher, and wider, letters are that are set apart by their size.
@@ -93,19 +93,27 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     size = max(low, high / 2)
     gap = below.box[1] - above.box[3]
     runs_on = _runs_on(above, below)
-    if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, _LARGE_GAP * size):
+    # Typescripts with double spacing have long lines; short ones as far apart are a list.
+    are_long = min(columns_of(above.text), columns_of(below.text)) > _SHORT
+    are_cells = len(above.cells) > 1 and len(below.cells) > 1
+    most = _LARGE_GAP if runs_on or are_long or are_cells else _LIST_GAP
+    if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, most * size):
         return True
     if not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0:
         return True
     larger = _is_larger(above, below) or _is_larger(below, above)
-    titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
+    titles = [_kind(row, kinds) in TITLES for row in (above, below)]
     if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
-    are_rows = len(above.cells) > 1 and len(below.cells) > 1  # of a form or of a receipt
+    are_rows = are_cells and not any(titles)  # of a receipt
     if above.region != below.region and None not in (above.region, below.region) and not are_rows:
         # A model takes lines of an address for titles; a title stands apart, or is larger.
-        return larger or gap > usual + _NEAR * size or not any(titles)
+        return larger or gap > usual + _NEAR * size or all(titles) or not any(titles)
     return larger
+
+
+def _kind(row: Row, kinds: Mapping[int, str]) -> str | None:
+    return None if row.region is None else kinds.get(row.region)
 
 
 def _is_larger(one: Row, other: Row) -> bool:
@@ -133,7 +141,7 @@ def _runs_on(above: Row, below: Row) -> bool:
 
 def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]:
     lines = _Lines(stack)
-    kind = kinds.get(stack[0].region) if stack[0].region is not None else None
+    kind = _kind(stack[0], kinds)
     if kind in TITLES:
         yield Paragraph(stack)
         return

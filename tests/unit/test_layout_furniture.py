@@ -193,3 +193,11 @@ def test_labels_come_from_the_request_or_from_the_model() -> None:
     assert finish_of(asked, model) == Finish(ignored=("header",), pretty=False)
     assert finish_of(PredictOptions(), model).ignored == ("number",)
     assert finish_of(PredictOptions(), plain).ignored is None
+
+
+def test_page_numbers_below_a_wide_margin() -> None:
+    pages = []
+    for number in (1, 2, 3):
+        body = stack(prose(f"{'abc'[number - 1]} words run on", 30), 100, 300)
+        pages.append(result([*body, line(str(number), 480, 1130)], index=number - 1))
+    assert left_out(pages) == [["1"], ["2"], ["3"]]
