@@ -113,6 +113,15 @@ def test_text_drawn_twice_is_there_once(offset: tuple[float, float]) -> None:
     assert texts_of(page_pdf(content + again)) == ["little llama - office"]
 
 
+@pytest.mark.parametrize("times", [2, 3, 9])
+def test_text_drawn_many_times_is_seen(times: int) -> None:
+    """PDFium leaves the repeats out of the text; they are drawn all the same."""
+    shadow = b"".join(text("shadow", 100 + 0.2 * i, 700, size=20) for i in range(times))
+    layer = layer_of(page_pdf(shadow + text("and more", 100, 600)))
+    assert [line.text for line in layer.lines] == ["shadow", "and more"]
+    assert layer.rest is None
+
+
 def test_the_letters_of_a_ligature_are_all_there() -> None:
     ligatures = {"1": "ffi", "2": "ff", "3": "\ufb01"}
     content = text("o", 100, 700) + text("1", 106.7, 700, font="L") + text("ce sta", 113.4, 700)
