@@ -327,7 +327,8 @@ class OCRService:
                     continue
                 cost.run_s = prediction.run_s
                 held, cost.peak_bytes = await self._measured(lease.engine, prediction)
-                self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
+                if prediction.result.recognised:  # else its memory says nothing of other pages
+                    self._estimators.observe(job.model, job.pixels, cost.peak_bytes, held_before)
                 self._guard.settle(job.model, lease.number, lease.engine, held)
                 await self._recycle(job.model, lease)
             return prediction.result
