@@ -100,6 +100,11 @@ def test_letter_spaced_words_stay_words(spacing: int) -> None:
     assert texts_of(page_pdf(content)) == ["SPACED TITLE"]
 
 
+def test_a_formula_keeps_the_spaces_between_its_signs() -> None:
+    signs = b" ".join(b"(%s) -300" % sign for sign in (b"2", b"+", b"8", b"=", b"12"))
+    assert texts_of(page_pdf(b"BT /F1 12 Tf 100 700 Td [%s] TJ ET" % signs)) == ["2 + 8 = 12"]
+
+
 def test_letters_drawn_one_by_one_are_words() -> None:
     content = b"BT /F1 12 Tf 100 700 Td [(W) 80 (o) -20 (r) 10 (d) -300 (t) 5 (wo)] TJ ET"
     assert texts_of(page_pdf(content)) == ["Word two"]
