@@ -234,6 +234,12 @@ class PageResult:
     text_layer: TextLayerUse | None = None
     angle: int = 0
 
+    @property
+    def recognised(self) -> bool:
+        """Whether any of it was, as far as one can tell: not if all lines are the file's own."""
+        use = self.text_layer
+        return use is None or not (use.used == "only" or 0 < use.of == use.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class FailedPage:

@@ -341,7 +341,9 @@ class OCRService:
                     held, cost.peak_bytes = await self._measured(
                         lease.engine, prediction, held_before + page.render_bytes
                     )
-                    self._estimators.observe(job.model, job.needs, cost.peak_bytes, held_before)
+                    if prediction.result.recognised:  # else its memory says nothing of others
+                        needs = job.needs
+                        self._estimators.observe(job.model, needs, cost.peak_bytes, held_before)
                     self._guard.settle(job.model, lease.number, lease.engine, held)
                     await self._recycle(job.model, lease)
                 return prediction.result

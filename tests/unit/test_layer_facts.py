@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from serve_app.api.layer_facts import LayerFacts
 from serve_app.document import PageResult, TextLayerUse
 from serve_app.documents.page_ranges import format_page_ranges
@@ -33,6 +35,22 @@ def test_without_a_layer_asked_for_nothing_is_said() -> None:
     facts.add(page(0, None))
     assert facts.headers() == {}
     assert facts.notices() == []
+
+
+@pytest.mark.parametrize(
+    ("use", "recognised"),
+    [
+        (None, True),
+        (TextLayerUse("auto", 0, 0), True),
+        (TextLayerUse("auto", 3, 4), True),
+        (TextLayerUse("auto", 4, 4), False),
+        (TextLayerUse("only", 0, 0), False),
+    ],
+)
+def test_pages_without_recognition_teach_nothing_about_memory(
+    use: TextLayerUse | None, recognised: bool
+) -> None:
+    assert page(0, use).recognised is recognised
 
 
 def test_page_ranges() -> None:

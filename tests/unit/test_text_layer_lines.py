@@ -100,6 +100,11 @@ def test_letter_spaced_words_stay_words(spacing: int) -> None:
     assert texts_of(page_pdf(content)) == ["SPACED TITLE"]
 
 
+def test_a_formula_keeps_the_spaces_between_its_signs() -> None:
+    signs = b" ".join(b"(%s) -300" % sign for sign in (b"2", b"+", b"8", b"=", b"12"))
+    assert texts_of(page_pdf(b"BT /F1 12 Tf 100 700 Td [%s] TJ ET" % signs)) == ["2 + 8 = 12"]
+
+
 def test_letters_drawn_one_by_one_are_words() -> None:
     content = b"BT /F1 12 Tf 100 700 Td [(W) 80 (o) -20 (r) 10 (d) -300 (t) 5 (wo)] TJ ET"
     assert texts_of(page_pdf(content)) == ["Word two"]
@@ -111,6 +116,15 @@ def test_text_drawn_twice_is_there_once(offset: tuple[float, float]) -> None:
     content = text("little llama - office", 100, 700, size=20)
     again = text("little llama - office", 100 + right, 700 + up, size=20)
     assert texts_of(page_pdf(content + again)) == ["little llama - office"]
+
+
+@pytest.mark.parametrize("times", [2, 3, 9])
+def test_text_drawn_many_times_is_seen(times: int) -> None:
+    """PDFium leaves the repeats out of the text; they are drawn all the same."""
+    shadow = b"".join(text("shadow", 100 + 0.2 * i, 700, size=20) for i in range(times))
+    layer = layer_of(page_pdf(shadow + text("and more", 100, 600)))
+    assert [line.text for line in layer.lines] == ["shadow", "and more"]
+    assert layer.rest is None
 
 
 def test_the_letters_of_a_ligature_are_all_there() -> None:

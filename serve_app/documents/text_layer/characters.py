@@ -19,6 +19,7 @@ import pypdfium2.raw as pdfium_c
 
 from serve_app.document import Box
 from serve_app.documents.text_layer.geometry import Affine
+from serve_app.documents.text_layer.repeats import repeats
 from serve_app.documents.text_layer.values import Char, PageText
 
 # Text rendering modes of ISO 32000-1, table 106, that paint nothing.
@@ -138,7 +139,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class ReadText:
-    """The characters, and the page's text objects (PDFium's handles, as long as the page lives)."""
+    """The characters, and the text objects that paint them (handles, as long as the page lives)."""
 
     text: PageText
     objects: tuple[Any, ...]
@@ -159,7 +160,8 @@ def read_characters(page: pdfium.PdfPage, affine: Affine, max_characters: int) -
             raise TooManyCharacters(count)
         reader = _Reader(text_page, affine)
         chars = tuple(reader.chars(count))
-        return ReadText(PageText(chars, tuple(reader.names)), tuple(reader.handles))
+        objects = (*reader.handles, *repeats(page, reader.handles))
+        return ReadText(PageText(chars, tuple(reader.names)), objects)
     finally:
         pdfium_c.FPDFText_ClosePage(text_page)
 

@@ -184,7 +184,10 @@ def _without_made_up_spaces(chars: tuple[Placed, ...]) -> tuple[Placed, ...]:
     """Of letter-spaced text: PDFium takes each of its gaps for a space."""
     inner = list(pairwise(chars))
     gaps = [b.u0 - a.u1 for a, b in inner]
-    if len(gaps) < 3 or sum(a.gap == "~" for a, _ in inner) < 0.7 * len(inner):
+    letters = sum(char.char.text.isalpha() for char in chars)
+    if len(gaps) < 3 or letters < 0.8 * len(chars):  # a formula has spaces between all signs
+        return chars
+    if sum(a.gap == "~" for a, _ in inner) < 0.7 * len(inner):
         return chars
     usual = median(gaps)
     if usual <= LETTER_SPACED * median(char.char.size for char in chars):

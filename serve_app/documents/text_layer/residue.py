@@ -15,7 +15,7 @@ from serve_app.document import Box
 from serve_app.documents.text_layer.values import Pixels, around, strongest
 
 # Of 255: a step of brightness that counts as an edge.
-EDGE = 40
+EDGE = 33
 # Thin straight edges of at least this length are rules.
 RULE_PIXELS = 40
 # A shape smaller than this, with none beside it, is a bullet.
