@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serve_app.document import (
+    Block,
     DocumentInfo,
     FailedPage,
+    Line,
     Markdown,
     PageInfo,
     PageResult,
@@ -49,6 +51,7 @@ def canned_page(
 ) -> PageResult:
     """A result for ``page``; with ``markdown`` as from a layout pipeline."""
     whole = Markdown(markdown, dict(markdown_images or {}), True, True) if markdown else None
+    placed, blocks = _below_each_other(lines, page)
     return PageResult(
         page.index,
         page.width,
@@ -59,7 +62,20 @@ def canned_page(
         dict(images or {}),
         dict(exports or {}),
         tuple(notices),
+        lines=placed,
+        blocks=blocks,
     )
+
+
+def _below_each_other(
+    texts: Sequence[str], size: PageInfo
+) -> tuple[tuple[Line, ...], tuple[Block, ...]]:
+    """A block per line, each a tenth of the page high."""
+    height = size.height / 10
+    boxes = [(0.0, i * height, float(size.width), (i + 1) * height) for i in range(len(texts))]
+    lines = tuple(Line(text, box, 1.0) for text, box in zip(texts, boxes, strict=True))
+    blocks = tuple(Block("text", line.box, (i,), line.text) for i, line in enumerate(lines))
+    return lines, blocks
 
 
 def canned_layout_page(page: PageInfo) -> PageResult:

@@ -5,7 +5,7 @@ Results arrive one by one; each goes into the answer's spool before the next is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -32,6 +32,7 @@ class Work:
         pages: indexes from 0, in the order of the answer.
         model: name of a declared model.
         options: of the prediction.
+        name: what the client calls the file; "" if it did not say.
     """
 
     data: bytes
@@ -39,6 +40,7 @@ class Work:
     pages: Sequence[int]
     model: str
     options: PredictOptions
+    name: str = ""
 
 
 class Writer(Protocol):
@@ -94,8 +96,9 @@ async def answer(
     deadline: Deadline,
     writer: Writer,
     task: RequestTask,
+    headers: Mapping[str, str] | None = None,
 ) -> SpoolResponse:
-    """Predict all pages, then answer.
+    """Predict all pages, then answer, with further ``headers``.
 
     Raises:
         OcrServeError: of the service, or see ``_write_pages``.
@@ -108,7 +111,11 @@ async def answer(
     await spool.append(lambda: writer.head(work))
     notices, failed = await _write_pages(service, work, deadline, writer, spool, task)
     await spool.append(lambda: writer.tail(work, notices.listed()))
-    headers = {**notices.headers(), **task.costs.headers(task.ids, work.model)}
+    headers = {
+        **(headers or {}),
+        **notices.headers(),
+        **task.costs.headers(task.ids, work.model),
+    }
     if failed:
         numbers = [page.index + 1 for page in failed]
         context.facts["failed_pages"] = len(numbers)

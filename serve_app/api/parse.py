@@ -1,4 +1,4 @@
-"""POST /v1/parse: a document for people, with curl, as markdown, JSON or text."""
+"""POST /v1/parse: a document for people, with curl, in the format that was asked for."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ from serve_app.api import examples
 from serve_app.api.connection import before, while_connected
 from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.intake import Fetch
-from serve_app.api.pages import Work, Writer, answer
+from serve_app.api.pages import Work, answer
+from serve_app.api.parse_formats import headers_for, writer_for
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
-from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
 from serve_app.api.request_task import RequestTask, RequestTasks
-from serve_app.api.upload import read_upload
+from serve_app.api.upload import Upload, read_upload
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -50,22 +50,14 @@ class ParseRoutes:
         options = dataclasses.replace(params.options, priority=priority_of(request))
         params = dataclasses.replace(params, options=options)
         with self._tasks.task(context_of(request), params.model) as task:
-            work = self._answer(upload.data, params, deadline, task)
+            work = self._answer(upload, params, deadline, task)
             return await while_connected(request, deadline, work)
 
     async def _answer(
-        self, data: bytes, params: ParseParams, deadline: Deadline, task: RequestTask
+        self, upload: Upload, params: ParseParams, deadline: Deadline, task: RequestTask
     ) -> Response:
-        info = await self._service.inspect(data)
+        info = await self._service.inspect(upload.data)
         pages = parse_page_ranges(params.pages, len(info.pages))
-        work = Work(data, info, pages, params.model, params.options)
-        return await answer(self._service, work, deadline, writer_for(params), task)
-
-
-def writer_for(params: ParseParams) -> Writer:
-    """The writer of the format that was asked for."""
-    if params.format == "json":
-        return JsonWriter(params.images)
-    if params.format == "text":
-        return TextWriter()
-    return MarkdownWriter(params.images)
+        work = Work(upload.data, info, pages, params.model, params.options, upload.name)
+        headers = headers_for(params.format, upload.name)
+        return await answer(self._service, work, deadline, writer_for(params), task, headers)

@@ -25,10 +25,17 @@ MAX_FIELD_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What was uploaded: the bytes of the file, and the form's text fields by name."""
+    """What was uploaded.
+
+    Attributes:
+        data: the bytes of the file.
+        fields: the form's text fields by name.
+        name: what the client calls the file, as it sent it; "" if it did not.
+    """
 
     data: bytes
     fields: Mapping[str, str]
+    name: str = ""
 
 
 async def read_upload(request: Request, limit_bytes: int, fetch: Fetch) -> Upload:
@@ -44,7 +51,7 @@ async def read_upload(request: Request, limit_bytes: int, fetch: Fetch) -> Uploa
         return Upload(await read_body(request, limit_bytes), {})
     form = await _parse_form(request, limit_bytes)
     try:
-        return Upload(await _file_of(form, fetch), _fields_of(form))
+        return Upload(await _file_of(form, fetch), _fields_of(form), _name_of(form))
     finally:
         await form.close()
 
@@ -95,6 +102,11 @@ async def _file_of(form: FormData, fetch: Fetch) -> bytes:
     if is_url(part):
         return await fetch(part.strip())
     raise InvalidRequest("The part `file` must be a file: in curl, -F file=@NAME")
+
+
+def _name_of(form: FormData) -> str:
+    part = form.get(FILE_PART)
+    return (part.filename or "") if isinstance(part, UploadFile) else ""
 
 
 def _fields_of(form: FormData) -> dict[str, str]:
