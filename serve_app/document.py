@@ -71,6 +71,8 @@ class PredictOptions:
         prettify_markdown, show_formula_number: as in PaddleX's serving protocol.
         markdown_images: also return the pictures that the markdown refers to.
         output_formats: extra formats per page, e.g. ``("docx",)``.
+        keep_all_text: every recognised line is in a block and in the markdown; without it they are
+            as PaddleX itself makes them.
         priority: batch work waits under memory pressure.
         on_page_error: whether a page that fails ends the request, or is answered as failed among
             the others.
@@ -82,6 +84,7 @@ class PredictOptions:
     show_formula_number: bool = False
     markdown_images: bool = True
     output_formats: tuple[str, ...] = ()
+    keep_all_text: bool = True
     priority: Priority = "interactive"
     on_page_error: OnPageError = "fail"
 

@@ -349,6 +349,11 @@ class PaddlexSettings(Strict):
         description="Draw result pictures unless the request says otherwise; "
         "PaddleX's default is true.",
     )
+    keep_all_text: bool = Field(
+        True,
+        description="Every recognised line is in `markdown.text` and in `parsing_res_list`. false: "
+        "what PaddleX itself answers, with the lines that it leaves out.",
+    )
     font_path: Path | None = Field(
         None, description="Font for drawn pictures; the built-in one has no CJK glyphs."
     )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serve_app.document import (
-    Block,
     DocumentInfo,
     FailedPage,
     Line,
@@ -49,9 +48,8 @@ def canned_page(
     exports: Mapping[str, bytes] | None = None,
     notices: Sequence[str] = (),
 ) -> PageResult:
-    """A result for ``page``; with ``markdown`` as from a layout pipeline."""
+    """A result for ``page`` without blocks; with ``markdown`` as from a layout pipeline."""
     whole = Markdown(markdown, dict(markdown_images or {}), True, True) if markdown else None
-    placed, blocks = _below_each_other(lines, page)
     return PageResult(
         page.index,
         page.width,
@@ -62,20 +60,15 @@ def canned_page(
         dict(images or {}),
         dict(exports or {}),
         tuple(notices),
-        lines=placed,
-        blocks=blocks,
+        lines=tuple(_below_each_other(lines, page)),
     )
 
 
-def _below_each_other(
-    texts: Sequence[str], size: PageInfo
-) -> tuple[tuple[Line, ...], tuple[Block, ...]]:
-    """A block per line, each a tenth of the page high."""
+def _below_each_other(texts: Sequence[str], size: PageInfo) -> Iterator[Line]:
+    """Lines as wide as the page, each a tenth as high."""
     height = size.height / 10
-    boxes = [(0.0, i * height, float(size.width), (i + 1) * height) for i in range(len(texts))]
-    lines = tuple(Line(text, box, 1.0) for text, box in zip(texts, boxes, strict=True))
-    blocks = tuple(Block("text", line.box, (i,), line.text) for i, line in enumerate(lines))
-    return lines, blocks
+    for number, text in enumerate(texts):
+        yield Line(text, (0.0, number * height, float(size.width), (number + 1) * height), 1.0)
 
 
 def canned_layout_page(page: PageInfo) -> PageResult:

@@ -23,6 +23,7 @@ from serve_app.api.context import (
     priority_of,
 )
 from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody
+from serve_app.api.finish import finish_of
 from serve_app.api.intake import Fetch, decode_file, parse_json, read_body
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
@@ -117,14 +118,21 @@ class PaddlexRoutes:
         form = validate(endpoint.schema, value)
         data = await decode_file(form.file, self._fetch)
         context.facts["file_bytes"] = len(data)
-        options = options_of(form, endpoint.pipeline, self._settings.paddlex.visualize)
-        return Call(data, dataclasses.replace(options, priority=priority_of(request)))
+        paddlex = self._settings.paddlex
+        options = dataclasses.replace(
+            options_of(form, endpoint.pipeline, paddlex.visualize),
+            keep_all_text=paddlex.keep_all_text,
+            priority=priority_of(request),
+        )
+        return Call(data, options)
 
     async def _answer(
         self, endpoint: Endpoint, call: Call, deadline: Deadline, task: RequestTask
     ) -> Response:
         info = await self._service.inspect(call.data)
-        work = Work(call.data, info, range(len(info.pages)), endpoint.model, call.options)
+        finish = finish_of(call.options, self._settings.models[endpoint.model])
+        pages = range(len(info.pages))
+        work = Work(call.data, info, pages, endpoint.model, call.options, finish)
         writer = endpoint.writer(task.context.log_id)
         return await answer(self._service, work, deadline, writer, task)
 

@@ -1,25 +1,31 @@
 """From a file to its whole answer, page by page: what both protocols share.
 
-Results arrive one by one; each goes into the answer's spool before the next is asked for.
+Results arrive one by one; each goes to the disk before the next is asked for. When all are there it
+is known what is furniture, and they are written into the answer's spool, again one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
+from serve_app.api.finish import DEFAULT, Finish
+from serve_app.api.page_store import PageStore
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
 from serve_app.document import DocumentInfo, FailedPage, PageResult, PredictOptions
 from serve_app.errors import PageFailed
+from serve_app.layout.furniture import NO_EDGES, Edges, decide, edges_of
 from serve_app.ports import DocumentService
 
 NOTICE_HEADER = "x-ocr-notice"
 FAILED_PAGES_HEADER = "x-ocr-failed-pages"
+FURNITURE_HEADER = "x-ocr-furniture-lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Work:
         pages: indexes from 0, in the order of the answer.
         model: name of a declared model.
         options: of the prediction.
+        finish: what is done with its pages when all are there.
         name: what the client calls the file; "" if it did not say.
     """
 
@@ -40,6 +47,7 @@ class Work:
     pages: Sequence[int]
     model: str
     options: PredictOptions
+    finish: Finish = DEFAULT
     name: str = ""
 
 
@@ -101,45 +109,56 @@ async def answer(
     """Predict all pages, then answer, with further ``headers``.
 
     Raises:
-        OcrServeError: of the service, or see ``_write_pages``.
+        OcrServeError: of the service, or see ``_collect``.
     """
     context = task.context
     context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
     spool = Spool()
     context.resources.callback(task.ledger.open(task.ids.task, "spool"))
     context.resources.callback(spool.close)
-    await spool.append(lambda: writer.head(work))
-    notices, failed = await _write_pages(service, work, deadline, writer, spool, task)
-    await spool.append(lambda: writer.tail(work, notices.listed()))
+    with PageStore() as store:
+        got = await _collect(service, work, deadline, store, task)
+        await spool.append(lambda: writer.head(work))
+        furniture = await _write_pages(work, got, writer, store, spool)
+    await spool.append(lambda: writer.tail(work, got.notices.listed()))
     headers = {
         **(headers or {}),
-        **notices.headers(),
+        **got.notices.headers(),
         **task.costs.headers(task.ids, work.model),
     }
-    if failed:
-        numbers = [page.index + 1 for page in failed]
+    if furniture:
+        headers[FURNITURE_HEADER] = str(furniture)
+    if got.failed:
+        numbers = [page.index + 1 for page in got.failed]
         context.facts["failed_pages"] = len(numbers)
         headers[FAILED_PAGES_HEADER] = ",".join(map(str, numbers))
     return SpoolResponse(spool, writer.media_type, headers)
 
 
-async def _write_pages(
+@dataclass(slots=True)
+class _Collected:
+    """What is remembered of the pages while they wait."""
+
+    notices: Notices = field(default_factory=Notices)
+    failed: list[FailedPage] = field(default_factory=list)
+    edges: list[Edges] = field(default_factory=list)
+
+
+async def _collect(
     service: DocumentService,
     work: Work,
     deadline: Deadline,
-    writer: Writer,
-    spool: Spool,
+    store: PageStore,
     task: RequestTask,
-) -> tuple[Notices, list[FailedPage]]:
-    """Append page after page; what was left out, and the pages that failed.
+) -> _Collected:
+    """Store page after page.
 
     Raises:
         OcrServeError: of the first page, if not one has a result.
         PageFailed: the service ended early or out of order: an answer with a page missing must
             never look like a whole one.
     """
-    notices = Notices()
-    failed: list[FailedPage] = []
+    got = _Collected()
     results = service.predict_pages(
         work.data,
         work.info,
@@ -155,14 +174,40 @@ async def _write_pages(
             if page.index != next(expected, None):
                 raise PageFailed(f"page {page.index + 1} came out of turn")
             if isinstance(page, FailedPage):
-                failed.append(page)
-                await spool.append(partial(writer.failed, page))
-                continue
-            notices.add(page)
-            task.costs.add(page)
-            await spool.append(partial(writer.page, page))
+                got.failed.append(page)
+                got.edges.append(NO_EDGES)
+            else:
+                got.notices.add(page)
+                got.edges.append(edges_of(page))
+                task.costs.add(page)
+            await store.append(page)
     if (missing := next(expected, None)) is not None:
         raise PageFailed(f"page {missing + 1} did not come back")
-    if failed and len(failed) == len(work.pages):
-        raise failed[0].error
-    return notices, failed
+    if got.failed and len(got.failed) == len(work.pages):
+        raise got.failed[0].error
+    return got
+
+
+async def _write_pages(
+    work: Work, got: _Collected, writer: Writer, store: PageStore, spool: Spool
+) -> int:
+    """Finish and write page after page; how many lines were left out as furniture."""
+    finish = work.finish
+    furniture = await asyncio.to_thread(decide, got.edges)
+    left_out = 0
+
+    def pieces(page: PageResult, lines: Collection[int]) -> Iterator[bytes]:
+        nonlocal left_out
+        finished = finish.page(page, lines)
+        left_out += sum(len(block.lines) for block in finish.furniture_of(finished))
+        yield from writer.page(finished)
+
+    number = 0
+    async with closing(store.pages()) as pages:
+        async for page in pages:
+            if isinstance(page, FailedPage):
+                await spool.append(partial(writer.failed, page))
+            else:
+                await spool.append(partial(pieces, page, furniture[number]))
+            number += 1
+    return left_out

@@ -58,6 +58,8 @@ class ParseRoutes:
     ) -> Response:
         info = await self._service.inspect(upload.data)
         pages = parse_page_ranges(params.pages, len(info.pages))
-        work = Work(upload.data, info, pages, params.model, params.options, upload.name)
+        work = Work(
+            upload.data, info, pages, params.model, params.options, params.finish, upload.name
+        )
         headers = headers_for(params.format, upload.name)
         return await answer(self._service, work, deadline, writer_for(params), task, headers)

@@ -13,6 +13,7 @@ from serve_app.formats.alto import AltoWriter
 from serve_app.formats.chunks import ChunksWriter
 from serve_app.formats.hocr import HocrWriter
 from serve_app.formats.html import HtmlWriter
+from serve_app.formats.pieces import Selection
 
 # Answers that are files: what their names end with. The others are shown as they come.
 EXTENSIONS: Mapping[Format, str] = {
@@ -32,17 +33,21 @@ def writer_for(params: ParseParams) -> Writer:
         case "markdown":
             return MarkdownWriter(params.images)
         case "json":
-            return JsonWriter(params.images)
+            return JsonWriter(params.images, params.finish)
         case "text":
             return TextWriter()
         case "html":
-            return HtmlWriter(images=params.images == "data_uri")
+            return HtmlWriter(_selection(params))
         case "hocr":
             return HocrWriter()
         case "alto":
             return AltoWriter()
         case "chunks":
-            return ChunksWriter(params.chunk_chars, params.chunk_overlap_chars)
+            return ChunksWriter(params.chunk_chars, params.chunk_overlap_chars, _selection(params))
+
+
+def _selection(params: ParseParams) -> Selection:
+    return Selection(params.finish.omitted, params.finish.picture_text == "keep")
 
 
 def headers_for(format_: Format, name: str) -> dict[str, str]:

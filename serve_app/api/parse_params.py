@@ -6,6 +6,7 @@ An unknown name is an error with the nearest known one, never ignored.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
+from serve_app.api.finish import DEFAULT, Finish, FurnitureChoice, PictureText, finish_of
 from serve_app.document import OnPageError, PredictOptions
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
@@ -27,6 +29,8 @@ from serve_app.settings import AppSettings
 Format = Literal["markdown", "json", "text", "html", "hocr", "alto", "chunks"]
 # Those that show the pictures of a page.
 WITH_PICTURES: frozenset[Format] = frozenset({"markdown", "json", "html"})
+# Those that say where lines stand: all lines.
+WITH_ALL_LINES: frozenset[Format] = frozenset({"hocr", "alto"})
 
 CHUNK_CHARS, CHUNK_OVERLAP = "chunk_chars", "chunk_overlap_chars"
 OWN = (
@@ -34,6 +38,8 @@ OWN = (
     "format",
     "pages",
     "images",
+    "furniture",
+    "picture_text",
     "orientation",
     "priority",
     "on_page_error",
@@ -73,6 +79,7 @@ class ParseParams:
     pages: str | None
     images: PageImages
     options: PredictOptions
+    finish: Finish = DEFAULT
     chunk_chars: int = DEFAULT_CHARS
     chunk_overlap_chars: int = 0
 
@@ -111,19 +118,23 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     format_ = cast(Format, _choice(given, "format", get_args(Format), "markdown"))
     images = cast(PageImages, _choice(given, "images", get_args(PageImages), "data_uri"))
     on_page_error = _choice(given, "on_page_error", get_args(OnPageError), "fail")
-    options = _options(given, settings.models[model].pipeline)
-    return ParseParams(
-        model,
-        format_,
-        given.get("pages"),
-        images,
-        _predict_options(
-            options,
-            with_images=images == "data_uri" and format_ in WITH_PICTURES,
-            on_page_error=cast(OnPageError, on_page_error),
-        ),
-        *_chunk_sizes(given),
+    furniture = _choice(given, "furniture", get_args(FurnitureChoice), "omit")
+    picture_text = _choice(given, "picture_text", get_args(PictureText), "keep")
+    options = _predict_options(
+        _options(given, settings.models[model].pipeline),
+        with_images=images == "data_uri" and format_ in WITH_PICTURES,
+        on_page_error=cast(OnPageError, on_page_error),
     )
+    finish = finish_of(options, settings.models[model])
+    finish = dataclasses.replace(
+        finish,
+        furniture=cast(FurnitureChoice, furniture),
+        picture_text=cast(PictureText, picture_text),
+    )
+    if format_ in WITH_ALL_LINES:
+        finish = dataclasses.replace(finish, furniture="keep", picture_text="keep", ignored=None)
+    pages = given.get("pages")
+    return ParseParams(model, format_, pages, images, options, finish, *_chunk_sizes(given))
 
 
 def _chunk_sizes(given: Mapping[str, str]) -> tuple[int, int]:
@@ -203,6 +214,8 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
         "model": (sorted(settings.models), default_model(settings)),
         "format": (list(get_args(Format)), "markdown"),
         "images": (list(get_args(PageImages)), "data_uri"),
+        "furniture": (list(get_args(FurnitureChoice)), "omit"),
+        "picture_text": (list(get_args(PictureText)), "keep"),
         "priority": (list(get_args(Priority)), "interactive"),
         "on_page_error": (list(get_args(OnPageError)), "fail"),
     }

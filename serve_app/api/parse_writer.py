@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from serve_app.api.finish import Finish
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import FailedPage, Markdown, PageResult
+from serve_app.document import Block, FailedPage, Markdown, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
 def page_markdown(page: PageResult, images: PageImages) -> Markdown:
-    """The page as markdown without picture files; a pipeline without a layout gives its lines."""
+    """The page as markdown without picture files; one without blocks gives its lines."""
     markdown = page.markdown
     if markdown is None:
         return Markdown("\n".join(page.text), {}, is_start=True, is_end=True)
     return replace(markdown, text=inline_images(markdown.text, markdown.images, images), images={})
+
+
+def _listed(block: Block) -> dict[str, object]:
+    """What the Markdown leaves out."""
+    return {"text": block.text, "label": block.label, "box": block.box}
 
 
 def _utf8(text: str) -> bytes:
@@ -89,8 +95,8 @@ class JsonWriter:
 
     media_type = "application/json"
 
-    def __init__(self, images: PageImages) -> None:
-        self._images = images
+    def __init__(self, images: PageImages, finish: Finish) -> None:
+        self._images, self._finish = images, finish
         self._separator = b""
 
     def head(self, work: Work) -> Iterator[bytes]:
@@ -100,13 +106,16 @@ class JsonWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One page, counted from 1."""
-        facts = {
+        facts: dict[str, object] = {
             "page": page.index + 1,
             "width": page.width,
             "height": page.height,
             "text": page.text,
             "markdown": page_markdown(page, self._images).text,
+            "furniture": [_listed(block) for block in self._finish.furniture_of(page)],
         }
+        if omitted := self._finish.picture_text_of(page):
+            facts["picture_text"] = [_listed(block) for block in omitted]
         yield self._separator + dump(facts)[:-1] + b',"result":'
         self._separator = b","
         yield page.pruned_json

@@ -28,9 +28,11 @@ from serve_app.engines.pipeline_config import (
     resolve_options,
     resolve_runtime,
 )
+from serve_app.engines.reading import Reading, pictures_of, read, write_back
 from serve_app.engines.result_json import dump_pruned
 from serve_app.engines.width_buckets import pad_to_buckets
 from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
+from serve_app.layout.markdown import Style, write
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, WeightsSettings
 from serve_app.temp_folders import temp_folder
 
@@ -128,27 +130,44 @@ class PaddleEngine:
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
         height, width = page.shape[:2]
+        reading = read(result, width, height)
+        markdown = _markdown(result, reading, width, options)
         return PageResult(
             index=index,
             width=width,
             height=height,
             pruned_json=dump_pruned(result.json["res"]),
-            text=_text(result),
-            markdown=_markdown(result, options),
+            text=tuple(line.text for line in reading.lines),
+            markdown=markdown,
             images=_drawn(result, page) if options.visualize else {},
             exports=_exports(result, options.output_formats),
             notices=resolved.notices,
+            lines=reading.lines,
+            blocks=reading.blocks if options.keep_all_text else (),
         )
 
 
-def _text(result: Any) -> tuple[str, ...]:
-    lines = result["rec_texts"] if "rec_texts" in result else result["overall_ocr_res"]["rec_texts"]
-    return tuple(str(line) for line in lines)
-
-
-def _markdown(result: Any, options: PredictOptions) -> Markdown | None:
+def _markdown(
+    result: Any, reading: Reading, width: int, options: PredictOptions
+) -> Markdown | None:
+    """The Markdown of a layout pipeline; ``result`` gets the blocks that it is made of."""
     if "parsing_res_list" not in result:
         return None
+    if not options.keep_all_text:
+        return _original_markdown(result, options)
+    pictures = pictures_of(result, reading.blocks) if options.markdown_images else {}
+    write_back(result, reading.blocks)
+    written = write(reading.blocks, reading.lines, width, Style(pretty=options.prettify_markdown))
+    return Markdown(
+        written.text,
+        {name: _jpeg(image) for name, image in pictures.items()},
+        written.is_start,
+        written.is_end,
+    )
+
+
+def _original_markdown(result: Any, options: PredictOptions) -> Markdown:
+    """As PaddleX writes it, with what it leaves out."""
     page = result._to_markdown(
         pretty=options.prettify_markdown, show_formula_number=options.show_formula_number
     )

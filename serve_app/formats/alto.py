@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from serve_app.document import Box, FailedPage, Line, PageResult
+from serve_app.document import Block, Box, FailedPage, Line, PageResult
 from serve_app.formats.characters import escaped, language_of, one_line
-from serve_app.formats.pieces import Piece, lines_of, pieces_of
+from serve_app.formats.pieces import blocks_of, is_picture, lines_of
 from serve_app.formats.upright import size_as_read
 from serve_app.formats.writer import SYSTEM, Document, utf8, why_failed
 
@@ -52,8 +52,8 @@ class AltoWriter:
         lang = f' LANG="{language}"' if language else ""
         yield utf8(_page_tag(page.index, (width, height), lang))
         yield utf8(f"<PrintSpace{_place((0, 0, width, height))}>\n")
-        for number, piece in enumerate(pieces_of(page), 1):
-            yield utf8(_block(piece, page, f"{page.index + 1}_{number}"))
+        for number, block in enumerate(blocks_of(page), 1):
+            yield utf8(_block(block, page, f"{page.index + 1}_{number}"))
         yield b"</PrintSpace>\n</Page>\n"
 
     def failed(self, page: FailedPage) -> Iterator[bytes]:
@@ -79,17 +79,16 @@ def _page_tag(index: int, size: tuple[int, int], more: str) -> str:
     )
 
 
-def _block(piece: Piece, page: PageResult, name: str) -> str:
-    place = _place(piece.block.box)
+def _block(block: Block, page: PageResult, name: str) -> str:
+    place = _place(block.box)
     lines = "".join(
-        _line(line, f"{name}_{number}")
-        for number, line in enumerate(lines_of(piece.block, page), 1)
+        _line(line, f"{name}_{number}") for number, line in enumerate(lines_of(block, page), 1)
     )
     text = f'<TextBlock ID="block_{name}"{place}>\n{lines}</TextBlock>\n' if lines else ""
-    kind = escaped(one_line(piece.block.label))
-    if piece.kind == "picture":
+    kind = escaped(one_line(block.label))
+    if is_picture(block):
         return f'<Illustration ID="picture_{name}"{place} TYPE="{kind}"/>\n{text}'
-    if piece.kind == "table":
+    if block.label == "table":
         return f'<ComposedBlock ID="table_{name}"{place} TYPE="table">\n{text}</ComposedBlock>\n'
     return text
 

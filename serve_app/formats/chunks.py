@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from serve_app.document import Box, FailedPage, PageResult
 from serve_app.formats.characters import one_line
 from serve_app.formats.html import table_html
-from serve_app.formats.pieces import Kind, Piece, pieces_of
+from serve_app.formats.pieces import EVERYTHING, Kind, Piece, Selection, pieces_of
 from serve_app.formats.sentences import cut, sentences
 from serve_app.formats.tables import Table
 from serve_app.formats.upright import size_as_read
@@ -27,6 +27,9 @@ DEFAULT_CHARS, MIN_CHARS, MAX_CHARS = 1200, 100, 20_000
 PARAGRAPH = "\n\n"
 ID_DIGITS = 16
 
+Place: TypeAlias = tuple[int, Box]  # the page's number, and a box on it
+Places: TypeAlias = Sequence[Place]
+
 
 @dataclass(slots=True)
 class _Buffer:
@@ -34,7 +37,7 @@ class _Buffer:
 
     text: str = ""
     kind: Kind = "text"
-    places: dict[tuple[int, Box], None] = field(default_factory=dict)
+    places: dict[Place, None] = field(default_factory=dict)
     #: Whether it holds more than headings and what overlaps with the chunk before.
     has_own_text: bool = False
     table: str | None = None
@@ -47,12 +50,18 @@ class ChunksWriter:
         max_chars: characters of a chunk's text, ``MIN_CHARS`` to ``MAX_CHARS``.
         overlap_chars: of the end of a chunk, as whole sentences, at the beginning of the next one
             of the same section; at most half of ``max_chars``.
+        selection: what of a page is in chunks; other blocks are listed with their page.
     """
 
     media_type = "application/json"
 
-    def __init__(self, max_chars: int = DEFAULT_CHARS, overlap_chars: int = 0) -> None:
-        self._max, self._overlap = max_chars, overlap_chars
+    def __init__(
+        self,
+        max_chars: int = DEFAULT_CHARS,
+        overlap_chars: int = 0,
+        selection: Selection = EVERYTHING,
+    ) -> None:
+        self._max, self._overlap, self._selection = max_chars, overlap_chars, selection
         self._path: list[tuple[int, str]] = []
         self._buffer = _Buffer()
         self._separator = b""
@@ -68,13 +77,16 @@ class ChunksWriter:
     def page(self, page: PageResult) -> Iterator[bytes]:
         """The chunks that this page completes."""
         width, height = size_as_read(page)
-        self._pages.append({"page": page.index + 1, "width": width, "height": height})
+        facts: dict[str, Any] = {"page": page.index + 1, "width": width, "height": height}
+        if left_out := [b.text for b in page.blocks if b.label in self._selection.omitted]:
+            facts["furniture"] = left_out
+        self._pages.append(facts)
         markdown = page.markdown
         continues = self._runs_on and markdown is not None and not markdown.is_start
-        for piece in pieces_of(page):
-            place = (page.index + 1, piece.block.box)
-            if piece.text:
-                yield from self._add(piece, place, continues=continues)
+        for piece in pieces_of(page, self._selection):
+            places = [(page.index + 1, block.box) for block in piece.blocks]
+            if piece.text.strip():
+                yield from self._add(piece, places, continues=continues)
                 continues = False
         self._runs_on = markdown is not None and not markdown.is_end
 
@@ -90,16 +102,16 @@ class ChunksWriter:
         yield from self._flush()
         yield b'],"pages":' + _dump(self._pages) + b',"notices":' + _dump(list(notices)) + b"}"
 
-    def _add(self, piece: Piece, place: tuple[int, Box], *, continues: bool) -> Iterator[bytes]:
+    def _add(self, piece: Piece, places: Places, *, continues: bool) -> Iterator[bytes]:
         if piece.kind == "heading":
-            yield from self._begin_section(piece, place)
+            yield from self._begin_section(piece, places)
         elif piece.table is not None:
-            yield from self._add_table(piece.table, place)
+            yield from self._add_table(piece.table, places)
         else:
             kind: Kind = piece.kind if piece.kind in ("code", "formula", "list") else "text"
-            yield from self._add_text(piece.text.strip(), kind, place, continues=continues)
+            yield from self._add_text(piece.text.strip(), kind, places, continues=continues)
 
-    def _begin_section(self, piece: Piece, place: tuple[int, Box]) -> Iterator[bytes]:
+    def _begin_section(self, piece: Piece, places: Places) -> Iterator[bytes]:
         """Headings stand at the beginning of their section's first chunk.
 
         One whose section has no text of its own goes with the first heading below it.
@@ -112,9 +124,9 @@ class ChunksWriter:
         for part in cut(one_line(piece.text), self._max):
             if len(self._joined(part)) > self._max:
                 yield from self._flush()
-            self._append(part, PARAGRAPH, place)
+            self._append(part, PARAGRAPH, places)
 
-    def _add_table(self, table: Table, place: tuple[int, Box]) -> Iterator[bytes]:
+    def _add_table(self, table: Table, places: Places) -> Iterator[bytes]:
         """Rows as lines; each further part repeats the rows that are all headers."""
         if self._buffer.has_own_text:
             yield from self._flush()
@@ -127,16 +139,16 @@ class ChunksWriter:
             if len(self._joined(part, separator)) > self._max:
                 whole = whole and not self._buffer.has_own_text
                 yield from self._flush()
-                self._append(f"{repeated}{part}" if not whole else part, "", place)
+                self._append(f"{repeated}{part}" if not whole else part, "", places)
             else:
-                self._append(part, separator, place)
+                self._append(part, separator, places)
             self._buffer.kind, self._buffer.has_own_text, separator = "table", True, "\n"
         if whole:
             self._buffer.table = table_html(table)
         yield from self._flush()
 
     def _add_text(
-        self, text: str, kind: Kind, place: tuple[int, Box], *, continues: bool
+        self, text: str, kind: Kind, places: Places, *, continues: bool
     ) -> Iterator[bytes]:
         """A paragraph that fits into a chunk is not cut; a longer one is, between sentences."""
         separator = " " if continues else PARAGRAPH
@@ -147,7 +159,7 @@ class ChunksWriter:
                 separator = " "
                 if len(self._joined(part.rstrip(), separator)) > self._max:
                     self._buffer = _Buffer()  # no room for what overlaps
-            self._append(part, separator, place)
+            self._append(part, separator, places)
             self._set_kind(kind)
             separator = ""
 
@@ -165,9 +177,9 @@ class ChunksWriter:
     def _joined(self, text: str, separator: str = PARAGRAPH) -> str:
         return f"{self._buffer.text}{separator}{text}" if self._buffer.text else text
 
-    def _append(self, text: str, separator: str, place: tuple[int, Box]) -> None:
+    def _append(self, text: str, separator: str, places: Places) -> None:
         self._buffer.text = self._joined(text, separator)
-        self._buffer.places[place] = None
+        self._buffer.places.update(dict.fromkeys(places))
 
     def _flush(self, *, overlap: bool = False) -> Iterator[bytes]:
         buffer, self._buffer = self._buffer, _Buffer()

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from serve_app.document import Box, FailedPage, Line, PageResult
+from serve_app.document import Block, Box, FailedPage, Line, PageResult
 from serve_app.formats.characters import escaped, language_of, one_line
-from serve_app.formats.pieces import Kind, Piece, lines_of, pieces_of
+from serve_app.formats.pieces import blocks_of, is_picture, lines_of
 from serve_app.formats.upright import size_as_read
 from serve_app.formats.writer import SYSTEM, Document, utf8, why_failed
 
 _CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocr_table ocr_photo ocrp_lang"
-# The class of the area around a block; all else is text.
-_AREAS: dict[Kind, str] = {"table": "ocr_table", "picture": "ocr_photo"}
+# The class of the area around a block.
+_AREAS = {"table": "ocr_table"}
 
 
 class HocrWriter:
@@ -46,8 +46,8 @@ class HocrWriter:
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One ``ocr_page`` with an area for each block."""
         yield utf8(_page_tag(page.index, size_as_read(page), language_of("".join(page.text))))
-        for number, piece in enumerate(pieces_of(page), 1):
-            yield utf8(_area(piece, page, f"{page.index + 1}_{number}"))
+        for number, block in enumerate(blocks_of(page), 1):
+            yield utf8(_area(block, page, f"{page.index + 1}_{number}"))
         yield b"</div>\n"
 
     def failed(self, page: FailedPage) -> Iterator[bytes]:
@@ -71,15 +71,14 @@ def _page_tag(index: int, size: tuple[int, int], language: str = "") -> str:
     return f'<div class="ocr_page" id="page_{index + 1}" title="{title}"{lang}>\n'
 
 
-def _area(piece: Piece, page: PageResult, name: str) -> str:
-    area = _AREAS.get(piece.kind, "ocr_carea")
-    title = _bbox(piece.block.box)
+def _area(block: Block, page: PageResult, name: str) -> str:
+    area = "ocr_photo" if is_picture(block) else _AREAS.get(block.label, "ocr_carea")
+    title = _bbox(block.box)
     lines = "".join(
-        _line(line, f"line_{name}_{number}")
-        for number, line in enumerate(lines_of(piece.block, page), 1)
+        _line(line, f"line_{name}_{number}") for number, line in enumerate(lines_of(block, page), 1)
     )
     paragraph = f'<p class="ocr_par" id="par_{name}" title="{title}">\n{lines}</p>\n'
-    label = f"x_label {escaped(one_line(piece.block.label).replace(';', ' '))}"
+    label = f"x_label {escaped(one_line(block.label).replace(';', ' '))}"
     return (
         f'<div class="{area}" id="block_{name}" title="{title}; {label}">\n'
         f"{paragraph if lines else ''}</div>\n"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from serve_app.document import FailedPage, PageResult
 from serve_app.formats.characters import escaped, language_of
-from serve_app.formats.pieces import Piece, pieces_of
+from serve_app.formats.pieces import EVERYTHING, Piece, Selection, pieces_of
 from serve_app.formats.tables import Cell, Table
 from serve_app.formats.writer import SYSTEM, Document, utf8, why_failed
 
@@ -37,12 +37,12 @@ CONTENT_SECURITY_POLICY = (
 
 
 class HtmlWriter:
-    """See ``writer.py``. ``images``: whether pictures are put in, as data URIs."""
+    """See ``writer.py``. Pictures are put in as data URIs, where the page has them."""
 
     media_type = "text/html; charset=utf-8"
 
-    def __init__(self, *, images: bool) -> None:
-        self._images = images
+    def __init__(self, selection: Selection = EVERYTHING) -> None:
+        self._selection = selection
 
     def head(self, document: Document) -> Iterator[bytes]:
         """All up to the first page."""
@@ -58,8 +58,8 @@ class HtmlWriter:
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One section, block after block."""
         yield utf8(_section(page.index, language_of("".join(page.text))))
-        for piece in pieces_of(page):
-            yield utf8(self._piece(piece) + "\n")
+        for piece in pieces_of(page, self._selection):
+            yield utf8(_piece(piece) + "\n")
         yield b"</section>\n"
 
     def failed(self, page: FailedPage) -> Iterator[bytes]:
@@ -74,31 +74,34 @@ class HtmlWriter:
             yield utf8(f'<footer class="notices">\n<ul>\n{items}</ul>\n</footer>\n')
         yield b"</body>\n</html>\n"
 
-    def _piece(self, piece: Piece) -> str:
-        match piece.kind:
-            case "heading":
-                return f'<h{piece.level} dir="auto">{_lines(piece.text)}</h{piece.level}>'
-            case "table":
-                assert piece.table is not None
-                return table_html(piece.table)
-            case "list":
-                return _list(piece)
-            case "picture":
-                return self._picture(piece)
-            case "formula":
-                return f'<p class="formula"><code>{_lines(piece.text)}</code></p>'
-            case "code":
-                # The parser drops a newline right behind the tag; so this one is dropped.
-                return f'<pre dir="auto">\n{escaped(piece.text)}</pre>'
-            case "text":
-                return f'<p dir="auto">{_lines(piece.text)}</p>' if piece.text else ""
 
-    def _picture(self, piece: Piece) -> str:
-        below = f'<figcaption dir="auto">{_lines(piece.text)}</figcaption>' if piece.text else ""
-        if piece.picture is None or not self._images:
-            return f"<figure>{below}</figure>" if below else ""
+def _piece(piece: Piece) -> str:
+    match piece.kind:
+        case "heading":
+            return f'<h{piece.level} dir="auto">{_lines(piece.text)}</h{piece.level}>'
+        case "table":
+            assert piece.table is not None, "what makes it one"
+            return table_html(piece.table)
+        case "list":
+            return _list(piece)
+        case "picture":
+            return _picture(piece)
+        case "formula":
+            return f'<p class="formula"><code>{_lines(piece.text)}</code></p>'
+        case "code":
+            # The parser drops a newline right behind the tag; so this one is dropped.
+            return f'<pre dir="auto">\n{escaped(piece.text)}</pre>'
+        case "text":
+            return f'<p dir="auto">{_lines(piece.text)}</p>'
+
+
+def _picture(piece: Piece) -> str:
+    image = ""
+    if piece.picture is not None:
         data = base64.b64encode(piece.picture).decode()
-        return f'<figure><img alt="" src="data:image/jpeg;base64,{data}">{below}</figure>'
+        image = f'<img alt="" src="data:image/jpeg;base64,{data}">'
+    below = f'<figcaption dir="auto">{_lines(piece.text)}</figcaption>' if piece.text else ""
+    return f"<figure>{image}{below}</figure>"
 
 
 def _section(index: int, language: str = "") -> str:

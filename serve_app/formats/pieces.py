@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from serve_app.document import Block, Box, Line, PageResult
+from serve_app.document import Block, Line, PageResult
 from serve_app.formats.tables import Table, read_table
+from serve_app.layout.joining import join_two
+from serve_app.layout.labels import PICTURES, TITLES
+from serve_app.layout.markdown import runs_on
+from serve_app.layout.paragraphs import begins_item, item_parts
 
 Kind = Literal["heading", "text", "list", "table", "picture", "formula", "code"]
 
 MAX_HEADING_LEVEL = 6
 
-_FORMULAS = frozenset({"formula", "display_formula", "inline_formula"})
-_HEADINGS = {"doc_title": 1, "paragraph_title": 2}
-# A bullet, or a number or letter with its full stop or bracket, then text.
-_ITEM = re.compile(
-    r"\s*(?:(?P<bullet>[•‣⁃▪▫◦●○■□·∙*\-–—])|(?P<number>\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)]))\s+"
-    r"(?P<text>\S.*)"
-)
-
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One block, as writers see it.
+class Selection:
+    """What of a page is written.
 
     Attributes:
-        kind: what it is.
-        block: where it came from.
-        text: of the whole; paragraphs and items are lines of it. Of a table: of its rows.
-        level: of a heading, 1 to 6; else 0.
-        items: of a list, with their marks.
-        table: of a table.
-        picture: JPEG of a picture.
+        omitted: labels of blocks that are left out.
+        picture_text: whether what was read in pictures is written below them.
     """
 
-    kind: Kind
-    block: Block
-    text: str
-    level: int = 0
-    items: tuple[Item, ...] = ()
-    table: Table | None = None
-    picture: bytes | None = None
+    omitted: frozenset[str] = frozenset()
+    picture_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +39,60 @@ class Item:
     text: str
 
 
-def pieces_of(page: PageResult) -> Iterator[Piece]:
-    """The page's blocks in reading order; one without any gives its lines, one by one."""
-    for block in page.blocks or _lines_as_blocks(page):
-        yield _piece(block, page)
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One block, or those that a paragraph runs through from column to column.
+
+    Attributes:
+        kind: what it is.
+        blocks: where it came from, at least one.
+        text: of the whole; lines of a paragraph, items and rows are set apart by newlines.
+        level: of a heading, 1 to 6; else 0.
+        items: of a list.
+        table: of a table.
+        picture: JPEG of a picture, if it was asked for.
+    """
+
+    kind: Kind
+    blocks: tuple[Block, ...]
+    text: str
+    level: int = 0
+    items: tuple[Item, ...] = ()
+    table: Table | None = None
+    picture: bytes | None = field(default=None, repr=False)
+
+
+EVERYTHING = Selection()
+
+
+def pieces_of(page: PageResult, selection: Selection = EVERYTHING) -> Iterator[Piece]:
+    """What is selected of the page, in reading order; nothing that is empty."""
+    waiting: Piece | None = None
+    for block in blocks_of(page):
+        if block.label in selection.omitted:
+            continue
+        piece = _piece(block, page, selection)
+        if not piece.text and piece.picture is None:
+            continue
+        if waiting is None:
+            waiting = piece
+        elif runs_on(waiting.blocks[-1], block, page.lines):
+            text = join_two(waiting.text, piece.text)
+            waiting = replace(waiting, blocks=(*waiting.blocks, block), text=text)
+        else:
+            yield waiting
+            waiting = piece
+    if waiting is not None:
+        yield waiting
+
+
+def blocks_of(page: PageResult) -> Iterator[Block]:
+    """Its blocks; a page without any (``keep_all_text: false``) gives its lines, one by one."""
+    if page.blocks:
+        yield from page.blocks
+    else:
+        for index, line in enumerate(page.lines):
+            yield Block("text", line.box, (index,), line.text)
 
 
 def lines_of(block: Block, page: PageResult) -> list[Line]:
@@ -65,47 +100,35 @@ def lines_of(block: Block, page: PageResult) -> list[Line]:
     return [page.lines[index] for index in block.lines]
 
 
-def union(boxes: list[Box]) -> Box:
-    """The smallest box around all of at least one."""
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
+def is_picture(block: Block) -> bool:
+    """Whether it is shown as one; a seal, too, and a formula that was not read."""
+    return block.label in PICTURES or block.label == "seal" or block.image is not None
 
 
-def _lines_as_blocks(page: PageResult) -> Iterator[Block]:
-    for index, line in enumerate(page.lines):
-        yield Block("text", line.box, (index,), line.text)
-
-
-def _piece(block: Block, page: PageResult) -> Piece:
+def _piece(block: Block, page: PageResult, selection: Selection) -> Piece:
     text = block.text
-    level = block.level or _HEADINGS.get(block.label, 0)
-    if level and text:
-        return Piece("heading", block, text, level=min(level, MAX_HEADING_LEVEL))
-    if block.label == "table":
-        table = read_table(text) if "<" in text else None
-        if table is not None:
-            return Piece("table", block, "\n".join(table.lines()), table=table)
-    if block.image is not None:
+    if is_picture(block):
         pictures = page.markdown.images if page.markdown is not None else {}
-        return Piece("picture", block, text, picture=pictures.get(block.image))
-    if block.label in _FORMULAS:
-        return Piece("formula", block, text)
+        shown = text if selection.picture_text or block.label not in PICTURES else ""
+        return Piece("picture", (block,), shown, picture=pictures.get(block.image or ""))
+    if block.label == "table" and (table := read_table(text)) is not None:
+        return Piece("table", (block,), "\n".join(table.lines()), table=table)
+    if block.label in TITLES and text:
+        level = min(max(block.level, 1), MAX_HEADING_LEVEL)
+        return Piece("heading", (block,), " ".join(text.split("\n")), level=level)
+    if block.label == "formula":
+        return Piece("formula", (block,), text.strip())
     if block.label == "algorithm":
-        return Piece("code", block, text)
+        return Piece("code", (block,), text)
     if items := _items(text):
-        return Piece("list", block, text, items=items)
-    return Piece("text", block, text)
+        return Piece("list", (block,), text, items=items)
+    return Piece("text", (block,), text)
 
 
 def _items(text: str) -> tuple[Item, ...]:
-    """The items, if every line is one; a single line that looks like one is a paragraph."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) < 2:
+    """The lines of ``text`` if most of them begin as items do; as the Markdown has it."""
+    lines = text.split("\n")
+    if sum(map(begins_item, lines)) * 2 <= len(lines):
         return ()
-    items = []
-    for line in lines:
-        match = _ITEM.fullmatch(line)
-        if match is None:
-            return ()
-        items.append(Item(match["number"] or "", match["text"]))
-    return tuple(items)
+    parts = map(item_parts, lines)
+    return tuple(Item("" if mark == "-" else mark, rest) for mark, rest in parts)

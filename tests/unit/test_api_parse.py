@@ -84,6 +84,7 @@ async def test_json() -> None:
         "height": 1684,
         "text": ["Page 4", "Hello 42"],
         "markdown": "# Page 4\n\nHello 42",
+        "furniture": [],
         "result": {"rec_texts": ["Page 4", "Hello 42"]},
     }
     assert body["notices"] == []

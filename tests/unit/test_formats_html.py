@@ -3,11 +3,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from typing import Any
 
 import html5lib
 import pytest
 
+from serve_app.document import Markdown, PageResult
 from serve_app.formats.html import HtmlWriter
 from tests import documents, layouts
 from tests.layouts import HOSTILE, block, page, written
@@ -24,7 +26,12 @@ def parsed(data: bytes) -> Any:
 
 
 def whole(*pages: layouts.Page, images: bool = True) -> bytes:
-    return written(HtmlWriter(images=images), *pages, notices=["a notice & <more>"])
+    if not images:
+        without = Markdown("", {}, is_start=True, is_end=True)
+        pages = tuple(
+            replace(one, markdown=without) for one in pages if isinstance(one, PageResult)
+        )
+    return written(HtmlWriter(), *pages, notices=["a notice & <more>"])
 
 
 def texts(tree: Any, tag: str) -> list[str]:

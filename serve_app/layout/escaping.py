@@ -1,0 +1,58 @@
+"""Text of a document as Markdown that means this text: no list, heading, link or HTML of its own.
+
+Documents are written by strangers. What they hold must not become a link or a tag where the
+Markdown is shown, whichever renderer shows it; so `<` becomes an entity where it could open a tag.
+Otherwise as little as possible is escaped: people read the Markdown itself, too.
+"""
+
+from __future__ import annotations
+
+import re
+
+# `<` opens a tag, a comment or an autolink only before these; `&` an entity only as a whole one.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_ENTITY = re.compile(r"&(?=#?\w{1,32};)")
+_BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
+# A link needs `](`, `][` or `]:`. At the end, the next page might bring the other half.
+_LINK = re.compile(r"\](?=[(\[:]|$)")
+_STRIKE = re.compile(r"~~")
+_EMPHASIS = re.compile(r"(?<!\\)\*")
+# Inside words an underscore means nothing.
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_LEADING = re.compile(
+    r"""^(?: (?P<mark>\#{1,6}(?=\s|$) | > | [-+*](?=\s|$) | ~{3,} | [-_*=+|:][-_*=|:\s]*$ )
+           | (?P<number>\d{1,9})(?P<dot>[.)])(?=\s|$) )""",
+    re.VERBOSE,
+)
+
+
+def escape(text: str) -> str:
+    """One or more lines of text as Markdown; `"\\n"` stays where it is."""
+    text = _BACKSLASH.sub(r"\\\\", text)
+    text = _ENTITY.sub("&amp;", text)
+    text = _TAG.sub("&lt;", text)
+    if text.count("`") > 1:
+        text = text.replace("`", "\\`")
+    text = _LINK.sub(r"\\]", text)
+    text = _STRIKE.sub(r"\\~\\~", text)
+    if len(_UNDERSCORE.findall(text)) > 1:
+        text = _UNDERSCORE.sub(r"\\_", text)
+    starred = text.count("*") > 1
+    return "\n".join(_line(line.strip(), starred) for line in text.split("\n"))
+
+
+def escape_html(text: str) -> str:
+    """Text for the inside of an HTML element of the Markdown."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _line(line: str, starred: bool) -> str:
+    found = _LEADING.match(line)
+    if found and found["mark"]:
+        rest = line[1:]
+        return "\\" + line[0] + (_EMPHASIS.sub(r"\\*", rest) if starred else rest)
+    if starred:
+        line = _EMPHASIS.sub(r"\\*", line)
+    if found:
+        return f"{found['number']}\\{line[len(found['number']) :]}"
+    return line

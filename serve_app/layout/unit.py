@@ -1,0 +1,86 @@
+"""What is put into order: a line of text, or a picture or table as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serve_app.document import Box
+from serve_app.layout.boxes import union
+from serve_app.layout.script import is_wide
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One thing on a page.
+
+    Attributes:
+        box: in the page's frame.
+        text: of a line; empty for a solid thing.
+        line: index of the line; None for a solid thing.
+        region: index of the region: that of a solid thing, or the one that a line lies in.
+    """
+
+    box: Box
+    text: str = ""
+    line: int | None = None
+    region: int | None = None
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether it is a picture or a table: nothing runs through it."""
+        return self.line is None
+
+    @property
+    def width(self) -> float:
+        """Along the line."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def height(self) -> float:
+        """Across the line."""
+        return self.box[3] - self.box[1]
+
+    @property
+    def middle(self) -> float:
+        """Of its height."""
+        return (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Lines of text that stand beside each other, in reading order; or one solid thing."""
+
+    cells: Sequence[Unit]
+    box: Box
+
+    @staticmethod
+    def of(cells: Sequence[Unit]) -> Row:
+        """The row of ``cells``, which are in order."""
+        return Row(cells, union(cell.box for cell in cells))
+
+    @property
+    def solid(self) -> Unit | None:
+        """The picture or table that it is, if it is one."""
+        return self.cells[0] if self.cells[0].is_solid else None
+
+    @property
+    def text(self) -> str:
+        """Its cells with a space between."""
+        return " ".join(cell.text.strip() for cell in self.cells)
+
+    @property
+    def height(self) -> float:
+        """Of its lowest cell but for a stray tall one: the median."""
+        heights = sorted(cell.height for cell in self.cells)
+        return heights[len(heights) // 2]
+
+    @property
+    def region(self) -> int | None:
+        """That of its widest cell."""
+        return max(self.cells, key=lambda cell: cell.width).region
+
+
+def columns_of(text: str) -> int:
+    """Its length in letters; a square character is as wide as two."""
+    return len(text) if text.isascii() else sum(2 if is_wide(char) else 1 for char in text)
