@@ -284,6 +284,9 @@ class GatewaySettings(Strict):
     drain_timeout_s: float = Field(
         30.0, ge=0, description="For requests under way when `ocr-serve run` is told to stop."
     )
+    max_assemblies: PositiveInt = Field(
+        2, description="PDF and Word answers put together at once, each in a process of its own."
+    )
     inspect_timeout_s: PositiveFloat = Field(
         20.0, description="Deadline for reading a file's headers and page sizes."
     )
@@ -332,7 +335,13 @@ class LimitSettings(Strict):
 
 
 class DocumentSettings(Strict):
-    """How files become pictures."""
+    """How files become pictures, and pages become files."""
+
+    assembly_memory_bytes: PositiveInt = Field(
+        2**30,
+        description="Memory of the process that puts a PDF or Word answer together; an answer that "
+        "needs more is refused. A picture in a Word document needs its size twice, text 20 times.",
+    )
 
     pdf_dpi: float = Field(
         144.0, ge=36, le=600, description="PaddleX renders at 144 (scale 2.0); clients count on it."

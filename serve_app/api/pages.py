@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
@@ -76,15 +76,26 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class AssemblingWriter(Writer, Protocol):
+    """A writer whose pieces are not the answer yet."""
+
+    async def assemble(
+        self, records: Spool, result: Spool, work: Work, deadline: Deadline
+    ) -> Iterable[str]:
+        """Make the answer of what was written; further notices."""
+        ...
+
+
 @dataclass(slots=True)
 class Notices:
     """What was left out, each sentence once, in order of appearance."""
 
     unique: dict[str, None] = field(default_factory=dict)
 
-    def add(self, page: PageResult) -> None:
-        """Remember the notices of a page."""
-        self.unique.update(dict.fromkeys(page.notices))
+    def add(self, notices: Iterable[str]) -> None:
+        """Remember them."""
+        self.unique.update(dict.fromkeys(notices))
 
     def listed(self) -> list[str]:
         """For the answer's body."""
@@ -113,14 +124,16 @@ async def answer(
     """
     context = task.context
     context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
-    spool = Spool()
-    context.resources.callback(task.ledger.open(task.ids.task, "spool"))
-    context.resources.callback(spool.close)
+    spool = _spool(task)
     with PageStore() as store:
         got = await _collect(service, work, deadline, store, task)
         await spool.append(lambda: writer.head(work))
         furniture = await _write_pages(work, got, writer, store, spool)
     await spool.append(lambda: writer.tail(work, got.notices.listed()))
+    if isinstance(writer, AssemblingWriter):
+        records, spool = spool, _spool(task)
+        got.notices.add(await writer.assemble(records, spool, work, deadline))
+        records.close()
     headers = {
         **(headers or {}),
         **got.notices.headers(),
@@ -133,6 +146,14 @@ async def answer(
         context.facts["failed_pages"] = len(numbers)
         headers[FAILED_PAGES_HEADER] = ",".join(map(str, numbers))
     return SpoolResponse(spool, writer.media_type, headers)
+
+
+def _spool(task: RequestTask) -> Spool:
+    """One that is closed with the request."""
+    spool = Spool()
+    task.context.resources.callback(task.ledger.open(task.ids.task, "spool"))
+    task.context.resources.callback(spool.close)
+    return spool
 
 
 @dataclass(slots=True)
@@ -177,7 +198,7 @@ async def _collect(
                 got.failed.append(page)
                 got.edges.append(NO_EDGES)
             else:
-                got.notices.add(page)
+                got.notices.add(page.notices)
                 got.edges.append(edges_of(page))
                 task.costs.add(page)
             await store.append(page)

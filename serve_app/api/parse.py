@@ -62,4 +62,5 @@ class ParseRoutes:
             upload.data, info, pages, params.model, params.options, params.finish, upload.name
         )
         headers = headers_for(params.format, upload.name)
-        return await answer(self._service, work, deadline, writer_for(params), task, headers)
+        writer = writer_for(params, self._service)
+        return await answer(self._service, work, deadline, writer, task, headers)

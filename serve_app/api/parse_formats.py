@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from serve_app.api.assembled import RecordWriter
 from serve_app.api.pages import Writer
 from serve_app.api.parse_params import Format, ParseParams
 from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
@@ -14,10 +15,13 @@ from serve_app.formats.chunks import ChunksWriter
 from serve_app.formats.hocr import HocrWriter
 from serve_app.formats.html import HtmlWriter
 from serve_app.formats.pieces import Selection
+from serve_app.ports import DocumentService
 
 # Answers that are files: what their names end with. The others are shown as they come.
 EXTENSIONS: Mapping[Format, str] = {
     "html": "html",
+    "pdf": "pdf",
+    "docx": "docx",
     "hocr": "hocr",
     "alto": "alto.xml",
     "chunks": "chunks.json",
@@ -27,7 +31,7 @@ MAX_STEM_CHARS = 100
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
-def writer_for(params: ParseParams) -> Writer:
+def writer_for(params: ParseParams, service: DocumentService) -> Writer:
     """The writer of the format that was asked for."""
     match params.format:
         case "markdown":
@@ -38,6 +42,8 @@ def writer_for(params: ParseParams) -> Writer:
             return TextWriter()
         case "html":
             return HtmlWriter(_selection(params))
+        case "pdf" | "docx":
+            return RecordWriter(service, params.format, _selection(params))
         case "hocr":
             return HocrWriter()
         case "alto":

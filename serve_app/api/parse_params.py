@@ -26,11 +26,11 @@ from serve_app.formats.chunks import DEFAULT_CHARS, MAX_CHARS, MIN_CHARS
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.settings import AppSettings
 
-Format = Literal["markdown", "json", "text", "html", "hocr", "alto", "chunks"]
+Format = Literal["markdown", "json", "text", "html", "pdf", "docx", "hocr", "alto", "chunks"]
 # Those that show the pictures of a page.
-WITH_PICTURES: frozenset[Format] = frozenset({"markdown", "json", "html"})
+WITH_PICTURES: frozenset[Format] = frozenset({"markdown", "json", "html", "docx"})
 # Those that say where lines stand: all lines.
-WITH_ALL_LINES: frozenset[Format] = frozenset({"hocr", "alto"})
+WITH_ALL_LINES: frozenset[Format] = frozenset({"pdf", "hocr", "alto"})
 
 CHUNK_CHARS, CHUNK_OVERLAP = "chunk_chars", "chunk_overlap_chars"
 OWN = (
