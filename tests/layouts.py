@@ -1,147 +1,76 @@
-"""Pages with blocks and lines, made on the spot; and texts that try to break out of a format."""
+"""Pages made by hand for the layout tests: lines with the boxes that a detector would draw."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
 
-from serve_app.document import (
-    Block,
-    Box,
-    DocumentInfo,
-    FailedPage,
-    FileKind,
-    Line,
-    Markdown,
-    PageInfo,
-    PageResult,
-)
-from serve_app.errors import EngineCrashed
-from tests import documents
+from serve_app.document import Block, Box, Line
+from serve_app.layout.compose import compose
+from serve_app.layout.markdown import Style, write
+from serve_app.layout.page import Page, Region
+from serve_app.layout.unit import columns_of
 
-Page: TypeAlias = PageResult | FailedPage
-
-WIDTH, HEIGHT = 600, 800
-LINE_HEIGHT = 20
-
-TABLE = (
-    '<html><body><table><thead><tr><th>Name</th><th colspan="2">Size</th></tr></thead>'
-    "<tr><td rowspan='2'>Oak</td><td>12</td><td>m &amp; more</td></tr>"
-    "<tr><td>3<br>4</td><td>a<b and c>d</td></tr></table></body></html>"
-)
-
-HOSTILE = {
-    "script": "<script>alert(1)</script>",
-    "attribute": '" onload=\'x\' style="a" &amp; &lt;',
-    "end of a section": "]]> --> --!> </textarea></style></title><!-- ",
-    "control characters": "a\x00b\x01c\x08d\x0be\x1bf\x7fg\x85h",
-    "no characters": "x\ud800y\udfffz\ufffe\uffff\U0001ffff",
-    "line separators": "one\u2028two\u2029three\x85four\x0cfive",
-    "bidi overrides": "abc\u202egnp.exe\u2066\u2067 left open",
-    "entity bomb": "<!DOCTYPE x [<!ENTITY a 'b'>]>&a;&#0;&#xFFFFFF;",
-    "beyond the BMP": "𝒳 👩\u200d👩\u200d👧 𠮷野家",
-    "combining": "e\u0301o\u0308 Z" + "\u0300" * 50,
-    "right to left": "שלום עולם العربية ٣٤",
-    "long": "word " * 20_000,
-    "long without a space": "x" * 100_000,
-    "angle brackets": "<" * 5_000,
-    "empty": "",
-    "spaces": " \t ",
-}
+WIDTH, HEIGHT = 1000, 1400
+SIZE = 20.0
+#: From one line to the next, in line heights; and the width of a letter.
+LEADING, LETTER = 1.25, 0.5
 
 
-def block(text: str, label: str = "text", **more: object) -> tuple[Block, str]:
-    """A block to be placed by ``page``, and the text of its lines."""
-    return Block(label, (0, 0, 0, 0), text=text, **more), text  # type: ignore[arg-type]
+def line(text: str, left: float, top: float, size: float = SIZE) -> Line:
+    """A line whose box is as wide as its letters."""
+    return Line(text, (left, top, left + columns_of(text) * size * LETTER, top + size), 0.99)
 
 
-def page(
-    *blocks: tuple[Block, str],
-    index: int = 0,
-    pictures: Mapping[str, bytes] | None = None,
-    turn: int = 0,
-    starts: bool = True,
-    ends: bool = True,
-    score: float = 0.987,
-    notices: Sequence[str] = (),
-) -> PageResult:
-    """Blocks below each other, each with one line per line of its text (of a table: one)."""
-    lines: list[Line] = []
-    placed: list[Block] = []
-    top = 10.0
-    for one, text in blocks:
-        texts = [text] if one.label == "table" else (text.split("\n") if text else [])
-        numbers = tuple(range(len(lines), len(lines) + len(texts)))
-        first = top
-        for line in texts:
-            lines.append(Line(line, (20.5, top, 500.0, top + LINE_HEIGHT), score))
-            top += LINE_HEIGHT
-        box: Box = (20.5, first, 500.0, max(top, first + LINE_HEIGHT))
-        placed.append(
-            Block(one.label, box, numbers, one.text, one.level, one.image, one.recovered, one.score)
-        )
-        top += LINE_HEIGHT
-    result: dict[str, object] = {"doc_preprocessor_res": {"angle": turn}} if turn else {}
-    width, height = (HEIGHT, WIDTH) if turn in (90, 270) else (WIDTH, HEIGHT)
-    return PageResult(
-        index,
-        width,
-        height,
-        json.dumps(result).encode(),
-        tuple(line.text for line in lines),
-        Markdown("", dict(pictures or {}), starts, ends),
-        lines=tuple(lines),
-        blocks=tuple(placed),
-        notices=tuple(notices),
+def stack(
+    texts: Sequence[str], left: float, top: float, size: float = SIZE, leading: float = LEADING
+) -> list[Line]:
+    """Lines below each other, all beginning at the same place."""
+    step = size * leading
+    return [line(text, left, top + number * step, size) for number, text in enumerate(texts)]
+
+
+def prose(words: str, lines: int, letters: int = 40) -> list[str]:
+    """``lines`` lines of running text, all but the last as long as each other; it begins and ends
+    as a sentence does."""
+    text = (f"{words} " * (lines * letters // max(len(words), 1) + 2))[: lines * letters]
+    cut = [text[at : at + letters] for at in range(0, lines * letters, letters)]
+    cut = [part.strip().ljust(letters, "x") for part in cut]
+    cut[-1] = cut[-1][: letters - 12].rstrip() + "."
+    return [cut[0][:1].upper() + cut[0][1:], *cut[1:]]
+
+
+def page_of(
+    lines: Sequence[Line],
+    regions: Sequence[Region] = (),
+    *,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+) -> Page:
+    """A page of these lines."""
+    return Page(width, height, lines, (), regions)
+
+
+def blocks_of(lines: Sequence[Line], *regions: Region) -> tuple[Block, ...]:
+    """The composed blocks of a page of these lines."""
+    return compose(page_of(lines, regions))
+
+
+def texts_of(lines: Sequence[Line], *regions: Region) -> list[str]:
+    """Their texts."""
+    return [block.text for block in blocks_of(lines, *regions)]
+
+
+def markdown_of(lines: Sequence[Line], *regions: Region, style: Style | None = None) -> str:
+    """The page as Markdown."""
+    return write(blocks_of(lines, *regions), lines, WIDTH, style or Style()).text
+
+
+def around(lines: Sequence[Line]) -> Box:
+    """The box around lines."""
+    boxes = [one.box for one in lines]
+    return (
+        min(box[0] for box in boxes),
+        min(box[1] for box in boxes),
+        max(box[2] for box in boxes),
+        max(box[3] for box in boxes),
     )
-
-
-def everything(index: int = 0) -> PageResult:
-    """One block of each kind."""
-    return page(
-        block("A Title", "doc_title", level=1),
-        block("First sentence. Second one, which is\nmuch longer."),
-        block("Section", "paragraph_title", level=2),
-        block("• one\n• two", "text"),
-        block("1. first\n2. second", "text"),
-        block(TABLE, "table"),
-        block("Label in the picture", "image", image="imgs/a.jpg"),
-        block("E = mc^2", "formula"),
-        block("if a < b:\n    return", "algorithm"),
-        block("Figure 1: a tree", "figure_title"),
-        index=index,
-        pictures={"imgs/a.jpg": documents.picture("jpeg", 40, 30)},
-    )
-
-
-def failed(index: int = 0) -> FailedPage:
-    """A page whose engine crashed, with a message that is no safer than a page."""
-    return FailedPage(index, EngineCrashed("signal 11 <b>--></b>"))
-
-
-@dataclass(frozen=True)
-class Document:
-    """See ``formats.writer.Document``."""
-
-    info: DocumentInfo
-    pages: Sequence[int]
-    name: str = "a <name> & more.pdf"
-
-
-def document(count: int = 1, kind: FileKind = "pdf", name: str = "a <name> & more.pdf") -> Document:
-    """A document of ``count`` pages, all of them asked for."""
-    pages = tuple(PageInfo(index, WIDTH, HEIGHT) for index in range(count))
-    return Document(DocumentInfo(kind, pages), range(count), name)
-
-
-def written(writer: object, *pages: Page, notices: Sequence[str] = ()) -> bytes:
-    """The whole answer of a writer for a document of these pages."""
-    about = document(max((one.index for one in pages), default=0) + 1)
-    parts = list(writer.head(about))  # type: ignore[attr-defined]
-    for one in pages:
-        call = writer.failed if isinstance(one, FailedPage) else writer.page  # type: ignore[attr-defined]
-        parts += call(one)
-    parts += writer.tail(about, notices)  # type: ignore[attr-defined]
-    return b"".join(parts)

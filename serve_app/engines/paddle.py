@@ -84,6 +84,7 @@ class PaddleEngine:
         config = build_config(settings, defaults, _finder(settings.weights), runtime)
         self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
         _assert_providers(self._pipeline)
+        self._recogniser = _recogniser(self._pipeline)
         classify_content_only(self._pipeline)
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
             pad_to_buckets(recognizer)
@@ -130,7 +131,7 @@ class PaddleEngine:
         if not hasattr(result, "json"):  # PaddleX yields {"error": …} for settings it refuses
             raise PageFailed(f"the pipeline refused the options: {str(result)[:200]}")
         height, width = page.shape[:2]
-        reading = read(result, width, height)
+        reading = read(result, page, self._recognise)
         markdown = _markdown(result, reading, width, options)
         return PageResult(
             index=index,
@@ -145,6 +146,16 @@ class PaddleEngine:
             lines=reading.lines,
             blocks=reading.blocks if options.keep_all_text else (),
         )
+
+    def _recognise(self, line: np.ndarray) -> tuple[str, float]:
+        """Text and score of a picture of one line."""
+        (read_,) = self._recogniser([line])
+        return str(read_["rec_text"]), float(read_["rec_score"])
+
+
+def _recogniser(pipeline: Any) -> Any:
+    """The recogniser of a pipeline's lines, of a layout pipeline as of an OCR pipeline."""
+    return getattr(pipeline, "general_ocr_pipeline", pipeline).text_rec_model
 
 
 def _markdown(

@@ -6,11 +6,12 @@ The only place that knows which members PaddleX's results have. Composing itself
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from serve_app.document import Block, Box, Line, LineSource
+from serve_app.engines.gutter_cuts import Pixels, cut_at_gutters
 from serve_app.layout.compose import compose
 from serve_app.layout.page import Page, Point, Region
 
@@ -26,14 +27,17 @@ class Reading:
     blocks: tuple[Block, ...]
 
 
-def read(result: Any, width: int, height: int) -> Reading:
+def read(result: Any, image: Pixels, recognise: Callable[[Pixels], tuple[str, float]]) -> Reading:
     """Compose the page of a pipeline's ``result``.
 
     Args:
         result: of the OCR or of the layout pipeline.
-        width, height: of the picture that its boxes are in, where it does not say so itself.
+        image: the picture that was predicted.
+        recognise: reads one line of text in a part of the picture.
     """
-    page = page_of(result, width, height)
+    turned = result.get("doc_preprocessor_res") or {}
+    image = turned.get("output_img", image)
+    page = cut_at_gutters(page_of(result, image), image, lambda box: recognise(_part(image, box)))
     blocks = compose(page)
     order = [index for block in blocks for index in block.lines]
     place = {index: number for number, index in enumerate(order)}
@@ -45,12 +49,10 @@ def read(result: Any, width: int, height: int) -> Reading:
     )
 
 
-def page_of(result: Any, width: int, height: int) -> Page:
-    """The lines with text and the layout model's boxes in a pipeline's result."""
+def page_of(result: Any, image: Pixels) -> Page:
+    """The lines with text and the layout model's boxes in a pipeline's result on ``image``."""
     ocr = result.get("overall_ocr_res", result)
-    turned = result.get("doc_preprocessor_res") or {}
-    if "output_img" in turned:
-        height, width = turned["output_img"].shape[:2]
+    height, width = image.shape[:2]
     texts = [str(text) for text in ocr["rec_texts"]]
     kept = [index for index, text in enumerate(texts) if text.strip()]
     labels = ocr.get("rec_labels") or ["text"] * len(texts)
@@ -85,6 +87,11 @@ def _regions(result: Any) -> list[Region]:
         )
         for block in result["parsing_res_list"]
     ]
+
+
+def _part(image: Pixels, box: Box) -> Pixels:
+    left, top, right, bottom = (max(0, round(number)) for number in box)
+    return image[top : bottom + 1, left : right + 1]
 
 
 def _formula(text: str) -> str:

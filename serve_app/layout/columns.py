@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 
 from serve_app.layout.boxes import union
 from serve_app.layout.unit import Unit, columns_of
@@ -18,12 +19,16 @@ from serve_app.layout.unit import Unit, columns_of
 _PROSE_LETTERS, _PROSE_FILL, _PROSE_LINES = 18, 0.6, 3
 # Letters of a bullet or a number before an item.
 _MARKER_LETTERS = 3
+# In line heights: a gutter between what is no running text; words of a line are nearer.
+_WIDE = 0.6
 # In line heights: how far the middles of cells of a row are apart at most.
-_SAME_ROW = 0.4
+_SAME_ROW = 0.3
 # Part of the lines of the smaller stack that have something of the other one beside them.
 _BESIDE = 0.3
 # In line heights, from one middle to the next: lines of a block of text.
 _TIGHT = 1.9
+# How much larger one distance from line to line is than another one.
+_OTHER_STEP = 1.1
 # Rows from which two short columns with line beside line are a table.
 _TABLE_ROWS = 6
 _NUMERIC = re.compile(r"^[\W\d]*(?:[A-Za-z€$£¥%]{0,4})[\W\d]*$")
@@ -39,23 +44,31 @@ def is_column_boundary(
         size: height of a line.
         strips: how many of such stacks there are in all.
     """
-    if _is_marker(left):
+    if _is_marker(left) or not _beside(left, right):
         return False
-    if not _beside(left, right):
-        return False
+    gap = min(unit.box[0] for unit in right) - max(unit.box[2] for unit in left)
     if any(unit.is_solid for unit in (*left, *right)):
         return True
     first, second = _Stack(left, size), _Stack(right, size)
     if first.is_prose and second.is_prose:
         return True
+    if gap < _WIDE * size:
+        return False
     if _aligned(first, second, size) < 0.5:
         return True
     if first.are_labels or second.is_numeric:
         return False
+    if _have_own_steps(first, second):
+        return True
     if first.is_prose or second.is_prose:
         short = second if first.is_prose else first
         return short.is_tight and len(short.units) > 3
     return _are_blocks(first, second, strips)
+
+
+def is_prose(units: Sequence[Unit], size: float) -> bool:
+    """Whether lines below each other are running text: long, and filling their column."""
+    return _Stack(units, size).is_prose
 
 
 class _Stack:
@@ -81,6 +94,11 @@ class _Stack:
         """Most lines follow each other as those of a paragraph or an address do."""
         steps = [below.middle - above.middle for above, below in pairwise(self.units)]
         return sum(step < _TIGHT * self._size for step in steps) * 3 >= 2 * len(steps)
+
+    @property
+    def step(self) -> float:
+        """From one line to the next."""
+        return median(below.middle - above.middle for above, below in pairwise(self.units))
 
     @property
     def is_numeric(self) -> bool:
@@ -135,6 +153,14 @@ def _aligned(first: _Stack, second: _Stack, size: float) -> float:
         near = middles[max(0, at - 1) : at + 1]
         beside += any(abs(middle - unit.middle) < _SAME_ROW * size for middle in near)
     return beside / len(few)
+
+
+def _have_own_steps(first: _Stack, second: _Stack) -> bool:
+    """Whether both are blocks of text with different distances from line to line."""
+    if min(len(first.units), len(second.units)) < 4 or not (first.is_tight and second.is_tight):
+        return False
+    low, high = sorted((first.step, second.step))
+    return high > _OTHER_STEP * low > 0
 
 
 def _are_blocks(first: _Stack, second: _Stack, strips: int) -> bool:

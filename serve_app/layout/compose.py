@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, zip_longest
 from statistics import median
 
-from serve_app.document import Block, Box
-from serve_app.layout import headings, pictures
-from serve_app.layout.boxes import area, covered, sound, union
-from serve_app.layout.frame import Frame, frame_of, is_on_its_side
-from serve_app.layout.joining import join, vocabulary
-from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, SOLID, TITLES
+from serve_app.document import Block
+from serve_app.layout import headings
+from serve_app.layout.boxes import sound, union
+from serve_app.layout.frame import frame_of, is_on_its_side
+from serve_app.layout.furniture import is_number
+from serve_app.layout.grid import grid_of
+from serve_app.layout.joining import join, plain, vocabulary
+from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, TITLES
 from serve_app.layout.order import reading_order, rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.paragraphs import Paragraph, paragraphs
+from serve_app.layout.regions import Regions
+from serve_app.layout.table_check import squeezed
+from serve_app.layout.tabular import tabular_runs
 from serve_app.layout.unit import Row, Unit
 
-# Part of a line that lies in a region to be of it.
-_INSIDE = 0.5
+# Part of the page's height at its upper and lower end where headers and footers are.
+_EDGE = 0.12
+# Part of the page's height in which the title of a document begins.
+_TITLE_PART = 0.5
 
 
 def compose(page: Page) -> tuple[Block, ...]:
     """The blocks of ``page``; they hold every line once."""
-    return _Composer(page).blocks()
+    return tuple(_Composer(page).blocks())
 
 
 class _Composer:
@@ -32,117 +39,108 @@ class _Composer:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._frame: Frame = frame_of(page)
-        self._boxes = [self._frame.of(line.box) for line in page.lines]
-        self._regions: list[Region | None] = list(page.regions)
-        self._region_boxes = [self._frame.of(region.box) for region in page.regions]
-        self._words: Set[str] = vocabulary(line.text for line in page.lines)
-
-    def blocks(self) -> tuple[Block, ...]:
-        """See ``compose``."""
-        owners = self._assign(range(len(self._page.lines)))
-        if self._drop_false_pictures(owners):
-            owners = self._assign(range(len(self._page.lines)))
-        units: list[Unit] = []
-        aside: list[Unit] = []
-        inside: dict[int, list[Unit]] = {
-            index: []
-            for index, region in enumerate(self._regions)
-            if region is not None and region.label in SOLID
-        }
-        for index, line in enumerate(self._page.lines):
-            unit = Unit(self._boxes[index], line.text, index, owners[index])
-            if owners[index] in inside:
-                inside[owners[index]].append(unit)  # type: ignore[index]
-            elif is_on_its_side(unit.box, line.text.strip()):
-                aside.append(unit)
-            else:
-                units.append(unit)
-        self._size = _usual_height(units)
-        units += [Unit(self._region_boxes[index], region=index) for index in inside]
-        found: list[Block] = []
-        for column in reading_order(units):
-            found += self._column(column, inside)
-        found += [self._aside(row) for row in rows(aside)]
-        return tuple(found)
-
-    # ---- which line is of which region ---------------------------------------------------------
-
-    def _assign(self, lines: Sequence[int]) -> list[int | None]:
-        kept = [
-            (index, self._region_boxes[index], region.label in SOLID)
-            for index, region in enumerate(self._regions)
-            if region is not None
+        frame = frame_of(page)
+        boxes = [frame.of(line.box) for line in page.lines]
+        self._regions = Regions(page, frame, boxes)
+        self._units = [
+            Unit(boxes[index], line.text, index, self._regions.owners[index])
+            for index, line in enumerate(page.lines)
         ]
-        return [self._owner(self._boxes[line], kept) for line in lines]
+        self._words = vocabulary(line.text for line in page.lines)
+        self._labels = self._regions.labels()
+        self._size = 1.0
 
-    def _owner(self, box: Box, regions: Sequence[tuple[int, Box, bool]]) -> int | None:
-        """Solid things first; the smallest of those that hold the line."""
-        best: tuple[bool, float, int] | None = None
-        for index, outer, solid in regions:
-            if outer[0] > box[2] or outer[2] < box[0] or outer[1] > box[3] or outer[3] < box[1]:
-                continue
-            if covered(box, outer) >= _INSIDE:
-                best = min(best or (True, float("inf"), -1), (not solid, area(outer), index))
-        return best[2] if best else None
+    def blocks(self) -> Iterator[Block]:
+        """See ``compose``."""
+        solid = set(self._regions.solid())
+        free = [unit for unit in self._units if unit.region not in solid]
+        self._size = _usual_height(free)
+        text = [unit for unit in free if not is_on_its_side(unit.box, unit.text.strip())]
+        aside = [unit for unit in free if is_on_its_side(unit.box, unit.text.strip())]
+        if len(aside) > len(text):  # the page itself lies on its side
+            text, aside = free, []
+        things = [Unit(self._regions.boxes[index], region=index) for index in solid]
+        head, body, tail = self._split_edges(text)
+        for part in (head, body + things, tail):
+            for column in reading_order(part):
+                yield from self._column(column)
+        for row in rows(aside):
+            yield self._aside(row)
 
-    def _drop_false_pictures(self, owners: Sequence[int | None]) -> bool:
-        inside: dict[int, list[int]] = {}
-        for line, owner in enumerate(owners):
-            if owner is not None:
-                inside.setdefault(owner, []).append(line)
-        whole = self._frame.of((0, 0, self._page.width, self._page.height))
-        dropped = False
-        for index, region in enumerate(self._regions):
-            if region is None or region.label not in PICTURES:
-                continue
-            lines = inside.get(index, [])
-            texts = [self._page.lines[line].text for line in lines]
-            boxes = [self._boxes[line] for line in lines]
-            if pictures.is_text(self._region_boxes[index], whole, boxes, texts):
-                self._regions[index] = None
-                dropped = True
-        return dropped
+    def _split_edges(self, text: list[Unit]) -> tuple[list[Unit], list[Unit], list[Unit]]:
+        """Headers, text, footers: what is as near to the edge as a header is one, too."""
+        places = [(unit, self._middle(unit)) for unit in text]
+        slack = 0.4 * self._size / max(self._page.height, 1)
+        furniture = [middle for unit, middle in places if self._label(unit) in FURNITURE]
+        furniture += _lone_numbers(places, slack)
+        low = max((middle for middle in furniture if middle < _EDGE), default=-1.0) + slack
+        high = min((middle for middle in furniture if middle > 1 - _EDGE), default=2.0) - slack
+        head = [unit for unit, middle in places if middle <= low]
+        tail = [unit for unit, middle in places if middle > low and middle >= high]
+        body = [unit for unit, middle in places if low < middle < high]
+        return head, body, tail
 
-    # ---- from rows to blocks -------------------------------------------------------------------
+    def _middle(self, unit: Unit) -> float:
+        """How far down the page it is: 0 to 1."""
+        assert unit.line is not None, "a line"
+        _, top, _, bottom = sound(self._page.lines[unit.line].box)
+        return (top + bottom) / 2 / max(self._page.height, 1)
 
-    def _column(self, column: Sequence[Row], inside: dict[int, list[Unit]]) -> Iterator[Block]:
-        kinds = {index: region.label for index, region in enumerate(self._regions) if region}
+    def _label(self, unit: Unit) -> str | None:
+        return None if unit.region is None else self._labels.get(unit.region)
+
+    def _column(self, column: Sequence[Row]) -> Iterator[Block]:
+        """A column's text, cut at solid things and at tables without a box."""
         text: list[Row] = []
         for row in column:
             if row.solid is None:
                 text.append(row)
                 continue
-            for paragraph in paragraphs(text, kinds):
-                yield self._text_block(paragraph)
+            yield from self._text(text)
             text = []
             assert row.solid.region is not None, "a solid thing is a region"
-            yield self._solid_block(row.solid.region, inside[row.solid.region])
-        for paragraph in paragraphs(text, kinds):
-            yield self._text_block(paragraph)
+            yield self._solid_block(row.solid.region)
+        yield from self._text(text)
 
-    def _text_block(self, paragraph: Paragraph) -> Block:
+    def _text(self, text: Sequence[Row]) -> Iterator[Block]:
+        for run, is_table in tabular_runs(text, self._size):
+            if is_table:
+                yield self._table_block(run)
+                continue
+            found = list(paragraphs(run, self._labels))
+            for paragraph, below in zip_longest(found, found[1:]):
+                yield self._text_block(paragraph, below)
+
+    def _text_block(self, paragraph: Paragraph, below: Paragraph | None) -> Block:
         region = self._region_of(paragraph.rows)
         lines = _lines_of(paragraph.rows)
         size = median(row.height for row in paragraph.rows) / self._size
-        text = self._text(paragraph)
-        flat = text.replace("\n", " ")
+        box = union(sound(self._page.lines[line].box) for line in lines)
+        text = self._joined(paragraph)
         label = region.label if region else "text"
-        if label in TITLES and not headings.keeps_title(flat, len(paragraph.rows)):
+        if label in TITLES and not headings.keeps_title(text, len(paragraph.rows)):
             label = "text"
-        if label == "text" and headings.is_heading(flat, len(paragraph.rows), size):
-            label = "doc_title" if size >= 1.8 else "paragraph_title"
+        is_heading = headings.is_heading(text, len(paragraph.rows), size)
+        is_top = box[1] < _TITLE_PART * self._page.height
+        if label == "text" and is_heading:
+            label = headings.title_label(size, is_top=is_top)
+        elif label == "text" and below and self._is_section(paragraph, text, below):
+            label = "paragraph_title"
         level = 0
-        if label in FURNITURE and headings.is_heading(flat, len(paragraph.rows), size):
-            level = headings.level_of(label, text, size)  # for the case that it is none
         if label in TITLES:
             text = join((row.text for row in paragraph.rows), self._words)
-            level = headings.level_of(label, text, size)
-        box = union(sound(self._page.lines[line].box) for line in lines)
+        if label in TITLES or (label in FURNITURE and is_heading):  # in case that it is none
+            level = headings.level_of(label, text, size, is_top=is_top)
         score = region.score if region else None
         return Block(label, box, lines, text, level, None, region is None, score)
 
-    def _text(self, paragraph: Paragraph) -> str:
+    def _is_section(self, paragraph: Paragraph, text: str, below: Paragraph) -> bool:
+        """Whether a line is a numbered heading in letters of the text's size."""
+        if len(paragraph.rows) > 1 or below.is_list:
+            return False
+        return headings.is_numbered_section(text, self._joined(below))
+
+    def _joined(self, paragraph: Paragraph) -> str:
         starts = [0, *sorted(paragraph.breaks), len(paragraph.rows)]
         parts = (
             join((row.text for row in paragraph.rows[first:last]), self._words)
@@ -150,37 +148,49 @@ class _Composer:
         )
         return "\n".join(part for part in parts if part)
 
-    def _solid_block(self, index: int, units: Sequence[Unit]) -> Block:
-        region = self._regions[index]
+    def _solid_block(self, index: int) -> Block:
+        region = self._regions.kept[index]
         assert region is not None, "dropped ones are no units"
-        inner = rows(units)
+        inner = rows(self._regions.units(index))
         text = region.text
-        if region.label in PICTURES and not text:
-            text = "\n".join(row.text for row in inner)
-        return Block(
-            region.label,
-            sound(region.box),
-            _lines_of(inner),
-            text,
-            0,
-            region.image if region.label != "table" else None,
-            False,
-            region.score,
-        )
+        if region.label in PICTURES:
+            known = squeezed(text)
+            more = [row.text for row in inner if not known or squeezed(row.text) not in known]
+            text = "\n".join([*([text] if text else []), *(plain(line) for line in more)])
+        image = region.image if region.label != "table" else None
+        box, lines = sound(region.box), _lines_of(inner)
+        return Block(region.label, box, lines, text, 0, image, False, region.score)
+
+    def _table_block(self, run: Sequence[Row]) -> Block:
+        lines = _lines_of(run)
+        box = union(sound(self._page.lines[line].box) for line in lines)
+        html = grid_of([cell for row in run for cell in row.cells]).html
+        return Block("table", box, lines, html, recovered=True)
 
     def _aside(self, row: Row) -> Block:
         lines = _lines_of([row])
         box = union(sound(self._page.lines[line].box) for line in lines)
-        return Block(ASIDE, box, lines, row.text, recovered=True)
+        return Block(ASIDE, box, lines, join([row.text]), recovered=True)
 
-    def _region_of(self, rows: Sequence[Row]) -> Region | None:
+    def _region_of(self, found: Sequence[Row]) -> Region | None:
         """The one that most rows lie in."""
-        found = Counter(row.region for row in rows if row.region is not None)
-        return self._regions[found.most_common(1)[0][0]] if found else None
+        counted = Counter(row.region for row in found if row.region is not None)
+        return self._regions.kept[counted.most_common(1)[0][0]] if counted else None
 
 
-def _lines_of(rows: Sequence[Row]) -> tuple[int, ...]:
-    return tuple(cell.line for row in rows for cell in row.cells if cell.line is not None)
+def _lone_numbers(places: Sequence[tuple[Unit, float]], slack: float) -> list[float]:
+    """Where a number is all there is in the first or in the last row of a page."""
+    found = []
+    for end in (min, max):
+        edge = end((middle for _, middle in places), default=0.0)
+        row = [unit for unit, middle in places if abs(middle - edge) <= slack]
+        if len(row) == 1 and is_number(row[0].text):
+            found.append(edge)
+    return found
+
+
+def _lines_of(found: Sequence[Row]) -> tuple[int, ...]:
+    return tuple(cell.line for row in found for cell in row.cells if cell.line is not None)
 
 
 def _usual_height(units: Sequence[Unit]) -> float:

@@ -13,9 +13,11 @@ import re
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ENTITY = re.compile(r"&(?=#?\w{1,32};)")
 _BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
-# A link needs `](`, `][` or `]:`. At the end, the next page might bring the other half.
-_LINK = re.compile(r"\](?=[(\[:]|$)")
+# A link needs `](`, `][` or `]:`; what is joined later, from another page, comes with a space.
+_LINK = re.compile(r"\](?=[(\[:])")
 _STRIKE = re.compile(r"~~")
+# `#` at the end of a heading is no text.
+_CLOSING = re.compile(r"(?<!\S)#+$")
 _EMPHASIS = re.compile(r"(?<!\\)\*")
 # Inside words an underscore means nothing.
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
@@ -28,6 +30,25 @@ _LEADING = re.compile(
 
 def escape(text: str) -> str:
     """One or more lines of text as Markdown; `"\\n"` stays where it is."""
+    text = _anywhere(text)
+    starred = text.count("*") > 1
+    return "\n".join(_line(line.strip(), starred) for line in text.split("\n"))
+
+
+def escape_heading(text: str) -> str:
+    """One line of text behind the mark of a heading, where nothing else can begin."""
+    text = _anywhere(text).strip()
+    if text.count("*") > 1:
+        text = _EMPHASIS.sub(r"\\*", text)
+    return _CLOSING.sub(r"\\\g<0>", text)
+
+
+def escape_formula(text: str) -> str:
+    """LaTeX that is no tag and no link to those who do not know formulas: by spaces alone."""
+    return re.sub(r"\]\s*(?=[(\[:])", "] ", _TAG.sub("< ", text))
+
+
+def _anywhere(text: str) -> str:
     text = _BACKSLASH.sub(r"\\\\", text)
     text = _ENTITY.sub("&amp;", text)
     text = _TAG.sub("&lt;", text)
@@ -37,13 +58,7 @@ def escape(text: str) -> str:
     text = _STRIKE.sub(r"\\~\\~", text)
     if len(_UNDERSCORE.findall(text)) > 1:
         text = _UNDERSCORE.sub(r"\\_", text)
-    starred = text.count("*") > 1
-    return "\n".join(_line(line.strip(), starred) for line in text.split("\n"))
-
-
-def escape_html(text: str) -> str:
-    """Text for the inside of an HTML element of the Markdown."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text
 
 
 def _line(line: str, starred: bool) -> str:

@@ -25,6 +25,8 @@ _EDGE, _NUMBER_EDGE, _SAME_PLACE = 0.15, 0.1, 0.012
 _MOST_ROWS = 6
 # How far a page is looked around, and how alike texts are that differ by what was misread.
 _NEAR, _ALIKE, _SAME_HEIGHT = 3, 0.85, 1.4
+# A page with more lines that are numbers has them on an axis or in a table.
+_MOST_NUMBERS = 3
 # In line heights: what a page number keeps from the text.
 _APART = 0.8
 _DIGITS = re.compile(r"\d+")
@@ -59,15 +61,21 @@ class Edges:
 
     Attributes:
         top, bottom: rows from the edge inwards.
-        lines: how many the page has.
+        lines, numbers: how many lines the page has, and how many that might be its number.
     """
 
     top: Sequence[Sequence[EdgeLine]]
     bottom: Sequence[Sequence[EdgeLine]]
     lines: int
+    numbers: int
 
 
-NO_EDGES = Edges((), (), 0)
+NO_EDGES = Edges((), (), 0, 0)
+
+
+def is_number(text: str) -> bool:
+    """Whether a line may be the number of a page."""
+    return bool(_NUMBER.fullmatch(unicodedata.normalize("NFKC", text).strip()))
 
 
 def edges_of(page: PageResult) -> Edges:
@@ -80,7 +88,8 @@ def edges_of(page: PageResult) -> Edges:
     ]
     top = sorted((edge for edge in found if edge.middle < _EDGE), key=lambda edge: edge.middle)
     bottom = sorted((edge for edge in found if edge.middle > 1 - _EDGE), key=lambda e: -e.middle)
-    return Edges(_rows(top), _rows(bottom), len(page.lines))
+    numbers = sum(is_number(line.text) for line in page.lines)
+    return Edges(_rows(top), _rows(bottom), len(page.lines), numbers)
 
 
 def _edge_line(index: int, line: Line, page_height: int) -> EdgeLine:
@@ -88,9 +97,9 @@ def _edge_line(index: int, line: Line, page_height: int) -> EdgeLine:
     text = unicodedata.normalize("NFKC", line.text).casefold()
     letters = "".join(char for char in _DIGITS.sub("#", text) if char.isalnum() or char == "#")
     middle = (line.box[1] + line.box[3]) / 2 / high
-    is_number = bool(_NUMBER.fullmatch(text.strip()))
-    key = "#" if is_number else letters
-    return EdgeLine(index, key, middle, (line.box[3] - line.box[1]) / high, is_number)
+    may_be = is_number(line.text)
+    key = "#" if may_be else letters
+    return EdgeLine(index, key, middle, (line.box[3] - line.box[1]) / high, may_be)
 
 
 def _rows(edges: Sequence[EdgeLine]) -> list[list[EdgeLine]]:
@@ -127,7 +136,7 @@ def _of_page(pages: Sequence[Edges], number: int) -> frozenset[int]:
         (page.top, [other.top for other in near]),
         (page.bottom, [other.bottom for other in near]),
     ):
-        chosen.update(_from_edge(rows, others, wanted))
+        chosen.update(_from_edge(rows, others, wanted, numbers=page.numbers <= _MOST_NUMBERS))
     # Pages that are all alike, as forms or slides of one line are, are no furniture.
     return frozenset(chosen) if len(chosen) * 2 <= page.lines else frozenset()
 
@@ -136,12 +145,14 @@ def _from_edge(
     rows: Sequence[Sequence[EdgeLine]],
     others: Sequence[Sequence[Sequence[EdgeLine]]],
     wanted: int,
+    *,
+    numbers: bool,
 ) -> Iterator[int]:
     """Row by row inwards, as long as there is furniture in them."""
     for place, row in enumerate(rows):
         found = [edge.line for edge in row if _repeats(edge, others) >= wanted]
         inner = rows[place + 1][0] if place + 1 < len(rows) else None
-        lone = [edge.line for edge in row if _is_lone_number(edge, inner)]
+        lone = [edge.line for edge in row if numbers and _is_lone_number(edge, inner)]
         if len(found) + len(lone) > 0 and {*found, *lone} >= {edge.line for edge in row}:
             found += lone
         if not found:
@@ -208,7 +219,7 @@ def _as_text(block: Block) -> Block:
 
 
 def _label(lines: Sequence[Line], page_height: int) -> str:
-    if all(_NUMBER.fullmatch(line.text.strip()) for line in lines):
+    if all(is_number(line.text) for line in lines):
         return "number"
     middle = sum(line.box[1] + line.box[3] for line in lines) / 2 / len(lines)
     return "header" if middle < page_height / 2 else "footer"

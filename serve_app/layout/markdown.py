@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from serve_app.document import Block, Line
-from serve_app.layout.escaping import escape
+from serve_app.layout.escaping import escape, escape_formula, escape_heading
 from serve_app.layout.joining import join_two
 from serve_app.layout.labels import PICTURES, RUNNING, TITLES
 from serve_app.layout.paragraphs import begins_item, item_parts
@@ -121,9 +121,10 @@ def _piece(block: Block, width: int, style: Style) -> str:
     if label == "table":
         return clean_table(block.text, pretty=style.pretty)
     if label == "formula":
-        return f"$${block.text.strip().strip('$')}$$" if block.text.strip() else ""
+        formula = escape_formula(block.text.strip().strip("$"))
+        return f"$${formula}$$" if formula else ""
     if label in TITLES and block.text:
-        return "#" * max(1, block.level) + " " + escape(block.text.replace("\n", " "))
+        return "#" * max(1, block.level) + " " + escape_heading(block.text.replace("\n", " "))
     return _text(block.text)
 
 

@@ -12,17 +12,26 @@ documents, 1984) with one change: bands are merged before they are cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 
-from serve_app.layout.columns import is_column_boundary
+from serve_app.layout.columns import is_column_boundary, is_prose
 from serve_app.layout.unit import Row, Unit
 
 # Cuts within cuts: newspapers need five or six. Bounds the time for spirals.
 _MAX_DEPTH = 16
-# In line heights. A gutter is at least that wide; words of a line are nearer.
-_GUTTER = 0.6
+# More white spaces beside each other are no gutters.
+_MOST_COLUMNS = 40
+# In line heights: outlines of neighbouring columns overlap by no more, where the gutter is narrow.
+_GUTTER = -0.3
+# In line heights: white space between columns of short lines, and what may be left of it.
+_WIDE, _NARROW = 1.5, 0.5
 # In line heights. Rows that belong to a table or a form are nearer to each other.
 _LARGE_GAP = 1.2
+# In line heights, across all columns: something else begins.
+_SECTION_GAP = 3.0
+# Part of the widest gap from which another one is as good.
+_HARDLY_LESS = 0.8
 # Outlines of text are drawn somewhat wide: so much of each may overlap, in line heights.
 _SLACK = 0.2
 # In line heights.
@@ -48,13 +57,20 @@ class _Cutter:
         if len(units) < 2 or depth == 0:
             return [units]
         columns = self._columns(units)
+        if len(columns) == 1 or not all(map(self._is_running, columns)):
+            # Parts of a form or an invoice are apart, and each has columns of its own.
+            apart = self._split_at_gaps(units, self._size * _SECTION_GAP)
+            if len(apart) > 1:
+                return self._down(apart, depth)
         if len(columns) > 1:
             return [leaf for column in columns for leaf in self.cut(column, depth - 1)]
         parts = self._bands(units)
         if len(parts) == 1:
-            parts = self._split_down(units, self._size * _LARGE_GAP)
-        if len(parts) == 1:
-            return [units]
+            parts = self._split_at_gaps(units, self._size * _LARGE_GAP)
+        return self._down(parts, depth) if len(parts) > 1 else [units]
+
+    def _down(self, parts: list[list[Unit]], depth: int) -> list[list[Unit]]:
+        """Parts one below the other."""
         leaves: list[list[Unit]] = []
         was_whole = False
         for part in parts:
@@ -69,8 +85,8 @@ class _Cutter:
     def _columns(self, units: list[Unit]) -> list[list[Unit]]:
         """Cut where white space runs from top to bottom; one column if there is none."""
         strips = self._split_along(units)
-        if len(strips) < 2:
-            return strips
+        if not 1 < len(strips) <= _MOST_COLUMNS:
+            return [units]
         columns = [strips[0]]
         for strip in strips[1:]:
             if is_column_boundary(columns[-1], strip, self._size, len(strips)):
@@ -103,19 +119,33 @@ class _Cutter:
             reach = max(reach, unit.box[3] - slack)
         return parts
 
+    def _is_running(self, column: list[Unit]) -> bool:
+        return any(unit.is_solid for unit in column) or is_prose(column, self._size)
+
+    def _split_at_gaps(self, units: list[Unit], least: float) -> list[list[Unit]]:
+        """Cut at the widest white space across all of it, and where it is hardly less wide."""
+        bands = self._split_down(units, 0.0)
+        bottoms = [max(unit.box[3] for unit in band) for band in bands]
+        tops = [min(unit.box[1] for unit in band) for band in bands]
+        widest = max(
+            (top - bottom for bottom, top in zip(bottoms, tops[1:], strict=False)), default=0
+        )
+        if widest < least:
+            return [units]
+        return self._split_down(units, max(widest * _HARDLY_LESS, least))
+
     def _bands(self, units: list[Unit]) -> list[list[Unit]]:
         """Bands from top to bottom; those with the same gutter through them are one."""
-        gutter = self._size * _GUTTER
         groups: list[_Group] = []
         for units_of_band in self._split_down(units, 0.0):
             band = _Band(units_of_band, self._split_along(units_of_band))
             headline = len(band.strips) == 1 and self._is_large(units_of_band)
-            if groups and not headline and groups[-1].take(band, gutter):
+            if groups and not headline and groups[-1].take(band):
                 continue
             taken = groups[-1].give_up(band) if groups and not headline else []
-            groups.append(_Group())
+            groups.append(_Group(self._size))
             for each in (*taken, band):
-                groups[-1].add(each, gutter)
+                groups[-1].add(each)
         return [group.units for group in groups]
 
     def _is_large(self, band: list[Unit]) -> bool:
@@ -132,7 +162,7 @@ class _Band:
         self.bottom = max(unit.box[3] for unit in units)
         self.strips: list[Interval] = [
             (min(unit.box[0] for unit in strip), max(unit.box[2] for unit in strip))
-            for strip in strips
+            for strip in (strips if len(strips) <= _MOST_COLUMNS else [units])
         ]
 
     @property
@@ -144,7 +174,8 @@ class _Band:
 class _Group:
     """Bands with the same gutters through them, or without any."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: float) -> None:
+        self._size, self._gutter = size, size * _GUTTER
         self.bands: list[_Band] = []
         self._strips: list[Interval] = []
         self._in_columns = False
@@ -153,22 +184,29 @@ class _Group:
     def units(self) -> list[Unit]:
         return [unit for band in self.bands for unit in band.units]
 
-    def add(self, band: _Band, gutter: float) -> None:
+    def add(self, band: _Band) -> None:
         self.bands.append(band)
-        self._strips = _merged(self._strips, band.strips, gutter)
+        self._strips = _merged(self._strips, band.strips, self._gutter)
         self._in_columns |= len(band.strips) > 1
 
-    def take(self, band: _Band, gutter: float) -> bool:
+    def take(self, band: _Band) -> bool:
         """Add a band, if what has been common to all stays so."""
-        merged = _merged(self._strips, band.strips, gutter)
+        merged = _merged(self._strips, band.strips, self._gutter)
+        if len(band.strips) > 1 and self._in_columns and self._narrows(merged, band):
+            return False
         if len(band.strips) > 1 and not self._in_columns:
             # A line above columns is of the first one, or it is above all of them.
             fits = len(merged) > 1 and self._strips[-1][1] <= merged[0][1]
         else:
             fits = len(merged) > 1 or not self._in_columns
         if fits:
-            self.add(band, gutter)
+            self.add(band)
         return fits
+
+    def _narrows(self, merged: list[Interval], band: _Band) -> bool:
+        """Whether wide white space would become a narrow gutter: then the columns are others."""
+        least = min(_widest(self._strips), _widest(band.strips))
+        return least > _WIDE * self._size and _widest(merged) < _NARROW * self._size
 
     def give_up(self, band: _Band) -> list[_Band]:
         """Last lines that are nearer to ``band``, which does not fit, than to the others.
@@ -185,6 +223,11 @@ class _Group:
             given.insert(0, self.bands.pop())
             below = last
         return given
+
+
+def _widest(strips: Sequence[Interval]) -> float:
+    """Of the white spaces between strips."""
+    return max((right[0] - left[1] for left, right in pairwise(strips)), default=0.0)
 
 
 def _merged(ours: list[Interval], theirs: list[Interval], gutter: float) -> list[Interval]:

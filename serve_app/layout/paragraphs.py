@@ -14,7 +14,7 @@ from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
 
 # In line heights.
-_GAP, _NEAR, _LARGE_GAP = 0.4, 0.25, 1.6
+_GAP, _RUN_ON_GAP, _NEAR, _LARGE_GAP = 0.4, 0.6, 0.25, 1.6
 _INDENT, _MOST_INDENT = 0.8, 8.0
 _SLACK = 0.5
 # How much higher, and wider, letters are that are set apart by their size.
@@ -92,13 +92,14 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     low, high = sorted((above.height, below.height))
     size = max(low, high / 2)
     gap = below.box[1] - above.box[3]
-    if gap > min(usual + _GAP * size, _LARGE_GAP * size):
+    runs_on = _runs_on(above, below)
+    if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, _LARGE_GAP * size):
         return True
     if not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0:
         return True
     larger = _is_larger(above, below) or _is_larger(below, above)
     titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
-    if _runs_on(above, below) and not any(titles):
+    if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
     if above.region != below.region and None not in (above.region, below.region):
         # A model takes lines of an address for titles; a title stands apart, or is larger.
@@ -126,15 +127,18 @@ def _runs_on(above: Row, below: Row) -> bool:
 
 def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]:
     lines = _Lines(stack)
+    kind = kinds.get(stack[0].region) if stack[0].region is not None else None
+    if kind in TITLES:
+        yield Paragraph(stack)
+        return
     if lines.in_cells:
         yield Paragraph(stack, frozenset(range(1, len(stack))))
         return
     starts = [index for index in range(len(stack)) if index and lines.begins(index)]
     items = [index for index in range(len(stack)) if lines.begins_item(index)]
-    kind = kinds.get(stack[0].region) if stack[0].region is not None else None
     if items and (len(items) > 1 or items == [0]) and kind != "algorithm":
         yield from _list(stack, items, starts)
-    elif lines.break_early or lines.are_short or kind in ("algorithm", "content"):
+    elif lines.are_apart or kind in ("algorithm", "content"):
         yield Paragraph(stack, frozenset(range(1, len(stack))))
     else:
         for first, last in pairwise([0, *starts, len(stack)]):
@@ -146,9 +150,25 @@ def _list(stack: list[Row], items: list[int], starts: list[int]) -> Iterator[Par
     before = [0, *(start for start in starts if start < first)] if first else []
     for begin, end in pairwise([*before, first]):
         yield Paragraph(stack[begin:end])
-    rows = stack[first:]
-    breaks = frozenset(item - first for item in items if item > first)
-    yield Paragraph(rows, breaks, is_list=True)
+    # A line that ended before its time ends the item, and what is no item ends the list.
+    after = next((start for start in starts if start > first and start not in items), len(stack))
+    breaks = frozenset(item - first for item in items if first < item < after)
+    yield Paragraph(stack[first:after], breaks, is_list=True)
+    if after < len(stack):
+        rest = [item for item in items if item > after]
+        ends = [start for start in starts if start > after]
+        moved = [start - after for start in ends], [item - after for item in rest]
+        if rest:
+            yield from _list(stack[after:], moved[1], moved[0])
+        else:
+            for begin, end in pairwise([0, *moved[0], len(stack) - after]):
+                yield Paragraph(stack[after + begin : after + end])
+
+
+def _is_short(text: str) -> bool:
+    if columns_of(text) > _SHORT or is_spaceless(text[:1] or " "):
+        return False
+    return not text[:1].islower() or "@" in text or "www." in text
 
 
 class _Lines:
@@ -160,7 +180,7 @@ class _Lines:
         self._right = max(row.box[2] for row in stack)
         self._size = median([row.height for row in stack]) or 1.0
         lefts = sorted(row.box[0] for row in stack)
-        self._usual_left = lefts[len(lefts) // 2]
+        self._usual_left = lefts[(len(lefts) - 1) // 2]
 
     @property
     def in_cells(self) -> bool:
@@ -171,6 +191,20 @@ class _Lines:
     def _is_in_cells(self, row: Row) -> bool:
         gaps = (right.box[0] - left.box[2] for left, right in pairwise(row.cells))
         return any(gap > 1.5 * self._size for gap in gaps)
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
+        return self.break_early or self.are_short or self.are_centred
+
+    @property
+    def are_centred(self) -> bool:
+        """Whether they are short and have the same middle, but not the same beginning."""
+        lefts = [row.box[0] for row in self._rows]
+        middles = [(row.box[0] + row.box[2]) / 2 for row in self._rows]
+        if max(lefts) - min(lefts) < self._size or max(middles) - min(middles) > self._size:
+            return False
+        return all(columns_of(row.text) <= _SHORT for row in self._rows)
 
     @property
     def break_early(self) -> bool:
@@ -184,17 +218,13 @@ class _Lines:
     @property
     def are_short(self) -> bool:
         """Whether they are short and each begins like something of its own, as in an address."""
-        texts = [row.text.strip() for row in self._rows]
-        return all(
-            columns_of(text) <= _SHORT
-            and not text[:1].islower()
-            and not is_spaceless(text[:1] or " ")
-            for text in texts
-        )
+        return all(_is_short(row.text.strip()) for row in self._rows)
 
     def ends_early(self, index: int) -> bool:
         """Whether the first word of the next row had found room in this one."""
         row, below = self._rows[index], self._rows[index + 1]
+        if row.text.rstrip().endswith(("-", "\u2010", "\u00ad")):
+            return False
         text = below.text
         letters = max(1, columns_of(text))
         word = columns_of(text.split(maxsplit=1)[0]) if text.split() else 0
@@ -207,6 +237,8 @@ class _Lines:
         """Whether a paragraph begins with this row, which is not the first one."""
         if self.ends_early(index - 1):
             return True
+        if self._is_centred(index):
+            return False
         here, above = self._indent(index), self._indent(index - 1)
         # Set in from the other lines, or, with hanging paragraphs, out from them.
         return abs(here) >= _INDENT and abs(here) <= _MOST_INDENT and abs(above) < _INDENT / 2
@@ -222,6 +254,12 @@ class _Lines:
             return True
         above = self._rows[index - 1].text.rstrip()
         return self.ends_early(index - 1) or above.endswith(tuple(_ENDS))
+
+    def _is_centred(self, index: int) -> bool:
+        """Whether as much is free before a line as behind it."""
+        left, _, right, _ = self._rows[index].box
+        before, behind = left - self._left, self._right - right
+        return min(before, behind) > self._size and abs(before - behind) < self._size
 
     def _indent(self, index: int) -> float:
         """Of a row from where most of them begin, in line heights."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -39,13 +38,6 @@ def parse_table(html: str) -> list[Section]:
     return parser.sections
 
 
-def table_text(html: str) -> str:
-    """The text of all cells, row by row."""
-    return " ".join(
-        cell.text for section in parse_table(html) for row in section.rows for cell in row
-    )
-
-
 def clean_table(html: str, *, pretty: bool) -> str:
     """Only a table: what a document wrote into its cells stays text."""
     sections = parse_table(html)
@@ -57,13 +49,6 @@ def clean_table(html: str, *, pretty: bool) -> str:
     if pretty:
         return f'<div style="text-align: center;">{table}</div>\n'
     return f"{opening}{body}</table>"
-
-
-def build_table(rows: Sequence[Sequence[str]]) -> str:
-    """HTML of a plain grid."""
-    cells = ("".join(f"<td>{escape(text, quote=False)}</td>" for text in row) for row in rows)
-    body = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f"<html><body><table>{body}</table></body></html>"
 
 
 def _section(section: Section) -> str:
@@ -130,7 +115,7 @@ class _Parser(HTMLParser):
         elif self._open and self._open[-1] == tag and self._cell is not None:
             self._open.pop()
             self._cell.html += f"</{tag}>"
-        elif self._cell is not None and tag not in ("div", *_INLINE):
+        elif self._cell is not None and tag not in ("div", "img", *_INLINE):
             self._text(f"</{tag}>")
 
     def handle_data(self, data: str) -> None:

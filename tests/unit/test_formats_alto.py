@@ -6,8 +6,8 @@ import pytest
 from lxml import etree
 
 from serve_app.formats.alto import NAMESPACE, AltoWriter
-from tests import layouts
-from tests.layouts import HEIGHT, HOSTILE, WIDTH, block, page, written
+from tests import block_pages
+from tests.block_pages import HEIGHT, HOSTILE, WIDTH, block, page, written
 
 ALTO = f"{{{NAMESPACE}}}"
 # What the schema allows below each element, as far as it is used.
@@ -26,7 +26,7 @@ CHILDREN = {
 }
 
 
-def parsed(*pages: layouts.Page, notices: list[str] | None = None) -> etree._Element:
+def parsed(*pages: block_pages.Page, notices: list[str] | None = None) -> etree._Element:
     data = written(AltoWriter(), *pages, notices=notices or [])
     tree = etree.fromstring(data, etree.XMLParser(no_network=True, resolve_entities=False))
     for node in tree.iter(etree.Element):
@@ -36,7 +36,7 @@ def parsed(*pages: layouts.Page, notices: list[str] | None = None) -> etree._Ele
 
 
 def test_every_line_is_there_once_with_its_place_and_confidence() -> None:
-    result = layouts.everything()
+    result = block_pages.everything()
     strings = list(parsed(result).iter(f"{ALTO}String"))
     assert [s.get("CONTENT") for s in strings] == [
         " ".join(line.text.split()) for line in result.lines
@@ -52,7 +52,7 @@ def test_every_line_is_there_once_with_its_place_and_confidence() -> None:
 
 
 def test_blocks_say_what_they_are() -> None:
-    tree = parsed(layouts.everything())
+    tree = parsed(block_pages.everything())
     assert [node.get("TYPE") for node in tree.iter(f"{ALTO}Illustration")] == ["image"]
     (table,) = tree.iter(f"{ALTO}ComposedBlock")
     assert table.get("TYPE") == "table"
@@ -76,7 +76,7 @@ def test_a_page_has_its_size_and_number() -> None:
 
 
 def test_ids_are_unique_over_pages() -> None:
-    tree = parsed(*(layouts.everything(index) for index in range(3)))
+    tree = parsed(*(block_pages.everything(index) for index in range(3)))
     ids = [node.get("ID") for node in tree.iter(etree.Element) if node.get("ID")]
     assert len(ids) == len(set(ids)) > 30
 
@@ -94,7 +94,7 @@ def test_hostile_text_stays_text(name: str) -> None:
 
 
 def test_a_failed_page_is_missing_and_says_why() -> None:
-    _, second = parsed(layouts.everything(0), layouts.failed(1)).iter(f"{ALTO}Page")
+    _, second = parsed(block_pages.everything(0), block_pages.failed(1)).iter(f"{ALTO}Page")
     assert second.get("QUALITY") == "Missing"
     assert second.get("QUALITY_DETAIL") == "engine_crashed: signal 11 <b>--></b>"
     assert (second.get("WIDTH"), second.get("HEIGHT")) == (str(WIDTH), str(HEIGHT))

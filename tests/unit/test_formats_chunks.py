@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from serve_app.document import Block
 from serve_app.formats.chunks import MIN_CHARS, ChunksWriter
 from serve_app.formats.sentences import cut, sentences
-from tests import layouts
-from tests.layouts import HEIGHT, HOSTILE, WIDTH, block, page, written
+from tests import block_pages
+from tests.block_pages import HEIGHT, HOSTILE, WIDTH, block, page, written
 
 SENTENCE = "This is one sentence of some fifty characters ok."
 
 
-def answer(*pages: layouts.Page, max_chars: int = 200, overlap: int = 0) -> dict[str, Any]:
+def answer(*pages: block_pages.Page, max_chars: int = 200, overlap: int = 0) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(
         written(ChunksWriter(max_chars, overlap), *pages, notices=["n"])
     )
@@ -25,7 +25,9 @@ def answer(*pages: layouts.Page, max_chars: int = 200, overlap: int = 0) -> dict
     return whole
 
 
-def chunks(*pages: layouts.Page, max_chars: int = 200, overlap: int = 0) -> list[dict[str, Any]]:
+def chunks(
+    *pages: block_pages.Page, max_chars: int = 200, overlap: int = 0
+) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = answer(*pages, max_chars=max_chars, overlap=overlap)["chunks"]
     return found
 
@@ -114,7 +116,7 @@ def test_a_paragraph_that_runs_over_the_page_is_one() -> None:
 
 def test_a_table_is_a_chunk_of_its_own_below_its_heading() -> None:
     before, table, after = chunks(
-        page(block("Before."), heading("T"), block(layouts.TABLE, "table"), block("After."))
+        page(block("Before."), heading("T"), block(block_pages.TABLE, "table"), block("After."))
     )
     assert (before["kind"], table["kind"], after["kind"]) == ("text", "table", "text")
     assert table["text"] == "T\n\nName | Size\nOak | 12 | m & more\n3 4 | a<b and c>d"
@@ -159,7 +161,7 @@ def test_ids_are_unique_where_texts_are_not() -> None:
 
 def test_pages_have_their_sizes_and_failures() -> None:
     whole = answer(
-        page(block("x"), ends=False), layouts.failed(1), page(block("y"), index=2, starts=False)
+        page(block("x"), ends=False), block_pages.failed(1), page(block("y"), index=2, starts=False)
     )
     assert whole["pages"] == [
         {"page": 1, "width": WIDTH, "height": HEIGHT},

@@ -6,13 +6,13 @@ import pytest
 from lxml import etree
 
 from serve_app.formats.hocr import HocrWriter
-from tests import layouts
-from tests.layouts import HEIGHT, HOSTILE, WIDTH, block, page, written
+from tests import block_pages
+from tests.block_pages import HEIGHT, HOSTILE, WIDTH, block, page, written
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
-def parsed(*pages: layouts.Page) -> etree._Element:
+def parsed(*pages: block_pages.Page) -> etree._Element:
     """Well-formed XML, read without the network and without entities."""
     data = written(HocrWriter(), *pages, notices=["a notice & <more>"])
     parser = etree.XMLParser(no_network=True, resolve_entities=False, load_dtd=False)
@@ -24,7 +24,7 @@ def of_class(tree: etree._Element, name: str) -> list[etree._Element]:
 
 
 def test_pages_areas_paragraphs_and_lines_are_nested() -> None:
-    tree = parsed(layouts.everything())
+    tree = parsed(block_pages.everything())
     (ocr_page,) = of_class(tree, "ocr_page")
     assert ocr_page.get("title") == f"bbox 0 0 {WIDTH} {HEIGHT}; ppageno 0"
     for line in of_class(tree, "ocr_line"):
@@ -38,14 +38,14 @@ def test_pages_areas_paragraphs_and_lines_are_nested() -> None:
 
 
 def test_every_line_is_there_once_with_its_place_and_confidence() -> None:
-    result = layouts.everything()
+    result = block_pages.everything()
     found = of_class(parsed(result), "ocr_line")
     assert [line.text for line in found] == [" ".join(line.text.split()) for line in result.lines]
     assert found[0].get("title") == "bbox 20 10 500 30; x_wconf 99"
 
 
 def test_words_are_not_made_up() -> None:
-    tree = parsed(layouts.everything())
+    tree = parsed(block_pages.everything())
     assert of_class(tree, "ocrx_word") == []
     (capabilities,) = [
         m.get("content") for m in tree.iter(f"{XHTML}meta") if m.get("name") == "ocr-capabilities"
@@ -57,7 +57,7 @@ def test_words_are_not_made_up() -> None:
 
 
 def test_ids_are_unique_over_pages() -> None:
-    tree = parsed(*(layouts.everything(index) for index in range(3)))
+    tree = parsed(*(block_pages.everything(index) for index in range(3)))
     ids = [node.get("id") for node in tree.iter() if node.get("id")]
     assert len(ids) == len(set(ids)) > 30
 
@@ -83,7 +83,7 @@ def test_hostile_text_stays_text(name: str) -> None:
 
 
 def test_a_failed_page_and_notices_are_in_it() -> None:
-    tree = parsed(layouts.everything(0), layouts.failed(1))
+    tree = parsed(block_pages.everything(0), block_pages.failed(1))
     ocr_page = of_class(tree, "ocr_page")[1]
     assert ocr_page.get("title") == f"bbox 0 0 {WIDTH} {HEIGHT}; ppageno 1"
     assert (

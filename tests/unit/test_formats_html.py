@@ -11,8 +11,8 @@ import pytest
 
 from serve_app.document import Markdown, PageResult
 from serve_app.formats.html import HtmlWriter
-from tests import documents, layouts
-from tests.layouts import HOSTILE, block, page, written
+from tests import block_pages, documents
+from tests.block_pages import HOSTILE, block, page, written
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "section", "h1", "h2", "h3", "h4", "h5"}
 TAGS |= {"h6", "p", "br", "ul", "li", "table", "tbody", "tr", "td", "th", "figure", "figcaption"}
@@ -25,7 +25,7 @@ def parsed(data: bytes) -> Any:
     return parser.parse(data.decode())
 
 
-def whole(*pages: layouts.Page, images: bool = True) -> bytes:
+def whole(*pages: block_pages.Page, images: bool = True) -> bytes:
     if not images:
         without = Markdown("", {}, is_start=True, is_end=True)
         pages = tuple(
@@ -39,7 +39,7 @@ def texts(tree: Any, tag: str) -> list[str]:
 
 
 def test_a_page_with_all_kinds_of_blocks() -> None:
-    tree = parsed(whole(layouts.everything()))
+    tree = parsed(whole(block_pages.everything()))
     assert {node.tag for node in tree.iter() if isinstance(node.tag, str)} <= TAGS
     assert texts(tree, "h1") == ["A Title"]
     assert texts(tree, "h2") == ["Section"]
@@ -52,7 +52,7 @@ def test_a_page_with_all_kinds_of_blocks() -> None:
 
 
 def test_spans_of_tables_survive() -> None:
-    tree = parsed(whole(layouts.everything()))
+    tree = parsed(whole(block_pages.everything()))
     cells = [
         (node.tag, "".join(node.itertext()), node.attrib)
         for node in tree.iter()
@@ -64,18 +64,18 @@ def test_spans_of_tables_survive() -> None:
 
 def test_pictures_are_inside_or_left_out() -> None:
     jpeg = documents.picture("jpeg", 40, 30)
-    (image,) = parsed(whole(layouts.everything())).iter("img")
+    (image,) = parsed(whole(block_pages.everything())).iter("img")
     assert image.attrib == {
         "alt": "",
         "src": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
     }
-    without = whole(layouts.everything(), images=False)
+    without = whole(block_pages.everything(), images=False)
     assert list(parsed(without).iter("img")) == []
     assert b"Label in the picture" in without
 
 
 def test_nothing_can_be_loaded_and_nothing_runs() -> None:
-    data = whole(layouts.everything()).decode()
+    data = whole(block_pages.everything()).decode()
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', data)
     (style,) = re.findall(r"<style>(.*?)</style>", data, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -113,7 +113,9 @@ def test_what_is_no_character_is_replaced_where_one_sees_it() -> None:
 
 
 def test_a_failed_page_says_so_in_its_place() -> None:
-    tree = parsed(whole(layouts.everything(0), layouts.failed(1), layouts.everything(2)))
+    tree = parsed(
+        whole(block_pages.everything(0), block_pages.failed(1), block_pages.everything(2))
+    )
     assert [node.attrib["id"] for node in tree.iter("section")] == ["page-1", "page-2", "page-3"]
     (section,) = [node for node in tree.iter("section") if node.attrib["id"] == "page-2"]
     assert (

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from serve_app.formats.tables import Cell, Table, read_table
-from tests.layouts import HOSTILE, TABLE
+from tests.block_pages import HOSTILE, TABLE
 
 
 def read(markup: str) -> Table:
