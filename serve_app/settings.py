@@ -339,8 +339,8 @@ class DocumentSettings(Strict):
 
     assembly_memory_bytes: PositiveInt = Field(
         2**30,
-        description="Memory of the process that puts a PDF or Word answer together; an answer that "
-        "needs more is refused. A picture in a Word document needs its size twice, text 20 times.",
+        description="Of the process that puts a PDF or Word answer together; what needs more is "
+        "refused. A Word document needs its pictures twice, a PDF the file three times.",
     )
 
     pdf_dpi: float = Field(

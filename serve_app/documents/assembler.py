@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn
 
 from serve_app.document import FailedPage, PageResult
 from serve_app.engines.channel import Buffer
-from serve_app.engines.child import ChildFailure, ChildHung, ChildProcess, JobFailed
+from serve_app.engines.child import ChildCrashed, ChildFailure, ChildHung, ChildProcess, JobFailed
 from serve_app.errors import (
     DeadlineExceeded,
     InvalidFile,
@@ -28,6 +29,8 @@ from serve_app.settings import DocumentSettings, LimitSettings
 START_TIMEOUT_S = 30.0
 READ_BYTES = 1024 * 1024
 MAX_REASON_CHARS = 2000
+_LIKELY_MEMORY = 4
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 
 
 class Assembler:
@@ -88,7 +91,7 @@ class AssembledDocument:
     ) -> None:
         self._child, self._plan, self._memory_bytes = child, plan, memory_bytes
         self._deadline_at_s = deadline_at_s
-        self._size_bytes = 0
+        self._size_bytes = self._given_bytes = 0
 
     async def begin(self, file: Buffer) -> None:
         """Hand the file over."""
@@ -119,15 +122,23 @@ class AssembledDocument:
         left_s = self._deadline_at_s - asyncio.get_running_loop().time()
         if left_s <= 0:
             raise DeadlineExceeded("the document could not be put together in time")
+        self._given_bytes += sum(map(len, payload))
         try:
             return await self._child.run(job, payload, timeout_s=left_s)
         except ChildFailure as error:
             self._raise(error)
 
+    def _ran_out_of_memory(self, error: ChildFailure) -> bool:
+        """Libraries abort where none is left; who had been given much has most likely run out."""
+        if isinstance(error, JobFailed):
+            return bool(error.args[0] == "memory")
+        ended = isinstance(error, ChildCrashed) and error.args[1] not in _FROM_OUTSIDE
+        return ended and self._given_bytes > self._memory_bytes // _LIKELY_MEMORY
+
     def _raise(self, error: ChildFailure) -> NoReturn:
         if isinstance(error, ChildHung):
             raise DeadlineExceeded("the document could not be put together in time") from None
-        if isinstance(error, JobFailed) and error.args[0] == "memory":
+        if self._ran_out_of_memory(error):
             what = f"memory to put format={self._plan.format} together, in bytes (at least)"
             limit = self._memory_bytes
             raise LimitExceeded(what, limit, limit, "documents.assembly_memory_bytes") from None

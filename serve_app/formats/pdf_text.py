@@ -57,6 +57,13 @@ class Frame:
         shown = _times(to_unit, _TURNED_BACK[self.turn])
         return _times(_times(shown, _SHOWN_TO_PAGE[self.rotate]), to_page)
 
+    def on_page(self, box: Box) -> Box:
+        """A box of the picture on the page: left, bottom, right, top, points."""
+        a, b, c, d, e, f = self.matrix()
+        across = [a * x + c * y + e for x, y in (box[:2], box[2:])]
+        along = [b * x + d * y + f for x, y in (box[:2], box[2:])]
+        return min(across), min(along), max(across), max(along)
+
 
 # Within the unit square, y downwards: the picture as it was read to the page as it is shown.
 _TURNED_BACK: dict[int, Matrix] = {

@@ -104,7 +104,9 @@ def _as_read(
 ) -> Iterator[bytes]:
     """Each frame upright and opaque, as the engine sees it."""
     given: dict[str, Any] = {"dpi": tuple(map(float, info.dpi))} if info.dpi else {}
-    packed: dict[str, Any] = {"format": "JPEG", "quality": _QUALITY} if info.is_lossy else {"format": "PNG"}
+    packed: dict[str, Any] = {"format": "PNG"}
+    if info.is_lossy:
+        packed = {"format": "JPEG", "quality": _QUALITY}
     for index in range(info.frames):
         pixels = render_page(data, kind, index, limits, documents)
         out = io.BytesIO()

@@ -18,6 +18,7 @@ from pikepdf import Array, Dictionary, Name, Pdf, String
 
 from serve_app.document import Box, Line, PageResult
 from serve_app.errors import EncryptedFile, InvalidFile
+from serve_app.formats.pdf_own_text import OwnText
 from serve_app.formats.pdf_text import Frame, TextWriter, font_name
 from serve_app.formats.upright import size_as_read, turn_of
 
@@ -35,13 +36,15 @@ class SearchablePdf:
         pages: indexes of the pages to keep, in order.
 
     Raises:
-        EncryptedFile: it cannot be opened without its password.
+        EncryptedFile: it cannot be opened without its password, or has some kind of protection and
+            not all of its pages are to be kept.
         InvalidFile: it cannot be repaired, or lacks one of the pages.
     """
 
     def __init__(self, data: bytes | memoryview, pages: Sequence[int]) -> None:
         self.notices: list[str] = []
         self._pdf = _opened(data)
+        self._own_text = OwnText(data)
         count = len(self._pdf.pages)
         if not all(index < count for index in pages):
             raise InvalidFile(f"the PDF is damaged: only {count} of its pages can be written again")
@@ -49,16 +52,21 @@ class SearchablePdf:
         self._pages = pages
         self._text = TextWriter()
         if self._pdf.is_encrypted:
+            if not self._whole:
+                raise EncryptedFile("format=pdf gives a protected PDF as a whole only")
             self.notices.append(_PROTECTED)
         if _is_signed(self._pdf):
             self.notices.append(_SIGNED)
 
     def add(self, result: PageResult) -> None:
-        """Lay a page's recognised lines under it; those of its own text layer are there already."""
-        lines = [line for line in result.lines if line.source != "layer"]
+        """Lay a page's recognised lines under it; but those that it says itself."""
         page = self._pdf.pages[result.index]
+        frame = _frame(page, result)
+        lines = [line for line in result.lines if line.source != "layer"]
         if lines:
-            self._write(page, lines, _frame(page, result))
+            lines = self._own_text.missing(lines, result.index, frame)
+        if lines:
+            self._write(page, lines, frame)
 
     def failed(self, index: int, why: str) -> None:
         """A note in the page's corner that says so; it is not printed."""
@@ -78,6 +86,7 @@ class SearchablePdf:
 
     def save(self, notices: Sequence[str]) -> bytes:
         """The whole file; nothing can be added afterwards. It has no place for ``notices``."""
+        self._own_text.close()
         for font in self._text.fonts:
             font.finish(self._pdf)
         out = io.BytesIO()
@@ -105,8 +114,6 @@ class SearchablePdf:
 
     def _part(self) -> Pdf:
         """A new document of some pages, with the metadata of the old one."""
-        if self._pdf.is_encrypted:
-            raise EncryptedFile("of a protected PDF all pages must be asked for")
         part = Pdf.new()
         part.pages.extend(self._pdf.pages[index] for index in self._pages)
         root = self._pdf.Root
