@@ -10,7 +10,9 @@ The path of a request, by file and function:
    ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
 4. ``engines/process.py``: ``predict`` hands the page over a socket (``engines/channel.py``) to
    the engine process (``engines/host.py``), where ``engines/paddle.py`` renders and predicts it.
-5. The results come back in order; ``api/spool.py`` assembles the answer.
+5. The results come back in order; a writer of ``formats/`` or ``api/`` turns them into the answer,
+   which ``api/spool.py`` keeps. PDF and Word are put together in a child process
+   (``documents/assembler.py``, ``formats/assembly.py``).
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
 """

@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 
 from fontTools.ttLib import TTFont
-from make_glyphless_font import TARGET, build
 
+from make_glyphless_font import TARGET, build
 from serve_app.formats.pdf_font import ASCENT, DESCENT, WIDTH_STEP
 
 
