@@ -15,7 +15,8 @@ The path of a request, by file and function:
    (``engines/layered_ocr.py``), and ``layout/compose.py`` makes blocks of the lines.
 5. The results come back in order and wait on the disk (``api/page_store.py``); with the last one
    it is known what is furniture, ``api/finish.py`` writes each page's Markdown, and
-   ``api/spool.py`` has the answer.
+   a writer of ``formats/`` or ``api/`` the answer, which ``api/spool.py`` keeps. PDF and Word are
+   put together in a child process (``documents/assembler.py``, ``formats/assembly.py``).
 
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from serve_app.document import (
     RequestIds,
 )
 from serve_app.facts import TaskKind
+from serve_app.formats.assembly import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,26 @@ class Readiness:
     pools: dict[str, Any] = field(default_factory=dict)
 
 
+class AssembledDocument(Protocol):
+    """A document that is put together in a process of its own. All errors are ``OcrServeError``."""
+
+    async def page(self, page: PageResult) -> None:
+        """Add a page."""
+        ...
+
+    async def failed(self, page: FailedPage) -> None:
+        """Say in its place that a page failed."""
+        ...
+
+    async def finish(self, notices: Sequence[str]) -> Sequence[str]:
+        """Complete it; what more there is to tell of it."""
+        ...
+
+    def read(self) -> AsyncIterator[bytes]:
+        """The finished file, piece by piece."""
+        ...
+
+
 class DocumentService(Protocol):
     """What the HTTP edge needs from the rest of the system. All errors are ``OcrServeError``."""
 
@@ -79,6 +101,18 @@ class DocumentService(Protocol):
         iterator early cancels what has not run. ``deadline_s`` counts from the call and covers
         queue, load and run of all the pages. What concerns one page only is raised, or yielded as
         a ``FailedPage`` if the options ask for that.
+        """
+        ...
+
+    def assemble(
+        self, plan: Plan, data: FileBytes, *, deadline_s: float
+    ) -> AbstractAsyncContextManager[AssembledDocument]:
+        """Begin a document made of the file ``data`` or of its pages.
+
+        Raises:
+            InvalidFile, EncryptedFile, LimitExceeded, PageFailed: then or later.
+            DeadlineExceeded: it is not there in time.
+            ReplicaUnavailable: there is no process to put it together.
         """
         ...
 

@@ -344,6 +344,9 @@ class GatewaySettings(Strict):
     drain_timeout_s: float = Field(
         30.0, ge=0, description="For requests under way when `ocr-serve run` is told to stop."
     )
+    max_assemblies: PositiveInt = Field(
+        2, description="PDF and Word answers put together at once, each in a process of its own."
+    )
     inspect_timeout_s: PositiveFloat = Field(
         20.0,
         description="Deadline for reading a file's headers and page sizes, and for a place to.",
@@ -407,7 +410,13 @@ class LimitSettings(Strict):
 
 
 class DocumentSettings(Strict):
-    """How files become pictures."""
+    """How files become pictures, and pages become files."""
+
+    assembly_memory_bytes: PositiveInt = Field(
+        2**30,
+        description="Of the process that puts a PDF or Word answer together; what needs more is "
+        "refused. A Word document needs its pictures twice, a PDF the file three times.",
+    )
 
     pdf_dpi: float = Field(
         144.0, ge=36, le=600, description="PaddleX renders at 144 (scale 2.0); clients count on it."

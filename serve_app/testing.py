@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from serve_app.document import (
     DocumentInfo,
     FailedPage,
     FileBytes,
+    Line,
     Markdown,
     PageInfo,
     PageResult,
@@ -25,6 +27,8 @@ from serve_app.document import (
 from serve_app.documents.inspect import inspect
 from serve_app.errors import OcrServeError
 from serve_app.facts import TaskKind
+from serve_app.formats.assembly import Assembly, Plan, packed
+from serve_app.formats.writer import why_failed
 from serve_app.ports import ModelStatus, Readiness
 from serve_app.recognised import recognised_by
 from serve_app.settings import AppSettings
@@ -49,7 +53,7 @@ def canned_page(
     exports: Mapping[str, bytes] | None = None,
     notices: Sequence[str] = (),
 ) -> PageResult:
-    """A result for ``page``; with ``markdown`` as from a layout pipeline."""
+    """A result for ``page`` without blocks; with ``markdown`` as from a layout pipeline."""
     whole = Markdown(markdown, dict(markdown_images or {}), True, True) if markdown else None
     return PageResult(
         page.index,
@@ -61,7 +65,15 @@ def canned_page(
         dict(images or {}),
         dict(exports or {}),
         tuple(notices),
+        lines=tuple(_below_each_other(lines, page)),
     )
+
+
+def _below_each_other(texts: Sequence[str], size: PageInfo) -> Iterator[Line]:
+    """Lines as wide as the page, each a tenth as high."""
+    height = size.height / 10
+    for number, text in enumerate(texts):
+        yield Line(text, (0.0, number * height, float(size.width), (number + 1) * height), 1.0)
 
 
 def canned_layout_page(page: PageInfo) -> PageResult:
@@ -146,6 +158,14 @@ class FakeDocumentService:
         finally:
             self.ended += 1
 
+    @contextlib.asynccontextmanager
+    async def assemble(
+        self, plan: Plan, data: FileBytes, *, deadline_s: float
+    ) -> AsyncIterator[FakeAssembledDocument]:
+        """The real thing, in this process."""
+        assembly = Assembly(self.settings.limits, self.settings.documents)
+        yield FakeAssembledDocument(assembly, plan, bytes(data))
+
     async def models(self) -> Sequence[ModelStatus]:
         """All unloaded."""
         declared = self.settings.models.items()
@@ -163,6 +183,36 @@ class FakeDocumentService:
     def pools(self) -> list[str]:
         """Names of the declared pools."""
         return list(self.settings.pools)
+
+
+class FakeAssembledDocument:
+    """An ``AssembledDocument`` without a process of its own."""
+
+    def __init__(self, assembly: Assembly, plan: Plan, data: bytes) -> None:
+        self._assembly, self._format = assembly, plan.format
+        encoded = plan.encoded()
+        self._assembly.handle({"op": "begin", "plan_bytes": len(encoded)}, encoded + data)
+        self._size_bytes = 0
+
+    async def page(self, page: PageResult) -> None:
+        """Add a page."""
+        self._assembly.handle({"op": "page"}, b"".join(packed(page, self._format)))
+
+    async def failed(self, page: FailedPage) -> None:
+        """Say in its place that a page failed."""
+        self._assembly.handle({"op": "failed", "index": page.index, "why": why_failed(page)}, b"")
+
+    async def finish(self, notices: Sequence[str]) -> Sequence[str]:
+        """Complete it."""
+        (told,) = self._assembly.handle({"op": "finish"}, json.dumps(list(notices)).encode())
+        self._size_bytes = json.loads(told)["bytes"]
+        more: list[str] = json.loads(told)["notices"]
+        return more
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """In small pieces."""
+        for offset in range(0, self._size_bytes, 1000):
+            yield self._assembly.handle({"op": "read", "offset": offset, "bytes": 1000}, b"")[0]
 
 
 @dataclass(slots=True)

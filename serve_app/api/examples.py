@@ -230,6 +230,11 @@ OUR_ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 MARKDOWN_EXAMPLE = "# Hello\n\nHello 42\n"
+HTML_EXAMPLE = "<!DOCTYPE html>\n<html>…<section><h1>Hello</h1><p>Hello 42</p></section>…</html>\n"
+HOCR_EXAMPLE = (
+    "<html>…<span class='ocr_line' title='bbox 9 11 123 32; x_wconf 99'>Hello 42</span>…</html>\n"
+)
+ALTO_EXAMPLE = "<alto>…<String HPOS='9' VPOS='11' … WC='0.998' CONTENT='Hello 42'/>…</alto>\n"
 
 
 def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -250,13 +255,18 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "text/markdown": {"example": MARKDOWN_EXAMPLE},
         "text/plain": {"example": "Hello 42\n"},
         "application/json": {"example": document},
+        "text/html": {"example": HTML_EXAMPLE},
+        "text/vnd.hocr+html": {"example": HOCR_EXAMPLE},
+        "application/xml": {"example": ALTO_EXAMPLE},
     }
     return {
         "operation_id": "parse",
-        "summary": "A document as markdown, JSON or text",
+        "summary": "A document as markdown, text, JSON or a file",
         "description": "`curl -F file=@paper.pdf 'http://localhost:8000/v1/parse?pages=1-3'`, or "
         "`curl --data-binary @paper.pdf http://localhost:8000/v1/parse`. Parameters may also be "
-        "fields of the form; the query wins.",
+        "fields of the form; the query wins. `format=chunks` is JSON, too: `document`, `chunks` "
+        "(`id`, `kind`, `text`, `heading_path`, `pages`, `boxes` in pixels of the page; of a table "
+        "also `html`), `pages` with their sizes, `notices`.",
         "openapi_extra": {
             "parameters": list(parameters),
             "requestBody": {"required": True, "content": content},

@@ -34,6 +34,11 @@ class Finish:
     pretty: bool = True
 
     @property
+    def omitted(self) -> frozenset[str]:
+        """Labels of the blocks that are left out."""
+        return FURNITURE if self.omits_furniture else frozenset(self.ignored or ())
+
+    @property
     def omits_furniture(self) -> bool:
         """Whether what is furniture matters."""
         return self.furniture == "omit" and self.ignored is None
@@ -68,8 +73,7 @@ class Finish:
 
     @property
     def _style(self) -> Style:
-        omitted = FURNITURE if self.omits_furniture else frozenset(self.ignored or ())
-        return Style(self.pretty, self.picture_text == "keep", omitted)
+        return Style(self.pretty, self.picture_text == "keep", self.omitted)
 
 
 DEFAULT = Finish()

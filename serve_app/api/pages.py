@@ -7,10 +7,10 @@ is known what is furniture, and they are written into the answer's spool, again 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
@@ -23,7 +23,6 @@ from serve_app.document import (
     DocumentInfo,
     FailedPage,
     FileBytes,
-    PageInfo,
     PageResult,
     PredictOptions,
 )
@@ -47,6 +46,7 @@ class Work:
         model: name of a declared model.
         options: of the prediction.
         finish: what is done with its pages when all are there.
+        name: what the client calls the file; "" if it did not say.
     """
 
     data: FileBytes
@@ -55,6 +55,7 @@ class Work:
     model: str
     options: PredictOptions
     finish: Finish = DEFAULT
+    name: str = ""
 
 
 class Writer(Protocol):
@@ -82,16 +83,26 @@ class Writer(Protocol):
         ...
 
 
+@runtime_checkable
+class AssemblingWriter(Writer, Protocol):
+    """A writer whose pieces are not the answer yet."""
+
+    async def assemble(
+        self, records: Spool, result: Spool, work: Work, deadline: Deadline
+    ) -> Iterable[str]:
+        """Make the answer of what was written; further notices."""
+        ...
+
+
 @dataclass(slots=True)
 class Notices:
     """What was left out, each sentence once, in order of appearance."""
 
     unique: dict[str, None] = field(default_factory=dict)
 
-    def add(self, page: PageResult, info: PageInfo) -> None:
-        """Remember the notices of a page: how it was read, and what was left out."""
-        sizes = (info.notice,) if info.notice else ()
-        self.unique.update(dict.fromkeys((*sizes, *page.notices)))
+    def add(self, notices: Iterable[str]) -> None:
+        """Remember them."""
+        self.unique.update(dict.fromkeys(notices))
 
     def listed(self) -> list[str]:
         """For the answer's body."""
@@ -111,24 +122,28 @@ async def answer(
     deadline: Deadline,
     writer: Writer,
     task: RequestTask,
+    headers: Mapping[str, str] | None = None,
 ) -> SpoolResponse:
-    """Predict all pages, then answer.
+    """Predict all pages, then answer, with further ``headers``.
 
     Raises:
         OcrServeError: of the service, or see ``_collect``.
     """
     context = task.context
     context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
-    spool = task.spools.spool()
-    context.resources.callback(task.ledger.open(task.ids.task, "spool"))
-    context.resources.callback(spool.close)
+    spool = _spool(task)
     with PageStore() as store:
         got = await _collect(service, work, deadline, store, task)
         await spool.append(lambda: writer.head(work))
         furniture = await _write_pages(work, got, writer, store, spool)
-    got.notices.unique.update(dict.fromkeys(got.layers.notices()))
+    got.notices.add(got.layers.notices())
     await spool.append(lambda: writer.tail(work, got.notices.listed()))
+    if isinstance(writer, AssemblingWriter):
+        records, spool = spool, _spool(task)
+        got.notices.add(await writer.assemble(records, spool, work, deadline))
+        records.close()
     headers = {
+        **(headers or {}),
         **got.notices.headers(),
         **got.layers.headers(),
         **task.costs.headers(task.ids, work.model),
@@ -140,6 +155,14 @@ async def answer(
         context.facts["failed_pages"] = len(numbers)
         headers[FAILED_PAGES_HEADER] = ",".join(map(str, numbers))
     return SpoolResponse(spool, writer.media_type, headers)
+
+
+def _spool(task: RequestTask) -> Spool:
+    """One that is closed with the request."""
+    spool = task.spools.spool()
+    task.context.resources.callback(task.ledger.open(task.ids.task, "spool"))
+    task.context.resources.callback(spool.close)
+    return spool
 
 
 @dataclass(slots=True)
@@ -185,7 +208,8 @@ async def _collect(
                 got.failed.append(page)
                 got.edges.append(NO_EDGES)
             else:
-                got.notices.add(page, work.info.pages[page.index])
+                info = work.info.pages[page.index]
+                got.notices.add((*filter(None, (info.notice,)), *page.notices))
                 got.layers.add(page)
                 got.edges.append(edges_of(page))
                 task.costs.add(page)

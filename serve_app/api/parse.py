@@ -1,4 +1,4 @@
-"""POST /v1/parse: a document for people, with curl, as markdown, JSON or text."""
+"""POST /v1/parse: a document for people, with curl, in the format that was asked for."""
 
 import dataclasses
 
@@ -10,12 +10,11 @@ from serve_app.api.arrival import arrival_of
 from serve_app.api.connection import before, given_up, while_connected
 from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.intake import Fetch
-from serve_app.api.pages import Work, Writer, answer
+from serve_app.api.pages import Work, answer
+from serve_app.api.parse_formats import headers_for, writer_for
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
-from serve_app.api.parse_writer import JsonWriter, MarkdownWriter, TextWriter
 from serve_app.api.request_task import RequestTask, RequestTasks
-from serve_app.api.upload import read_upload
-from serve_app.document import FileBytes
+from serve_app.api.upload import Upload, read_upload
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -54,22 +53,17 @@ class ParseRoutes:
         options = dataclasses.replace(params.options, priority=priority_of(request))
         params = dataclasses.replace(params, options=options)
         with self._tasks.task(context_of(request), params.model) as task:
-            work = self._answer(upload.data, params, deadline, task)
+            work = self._answer(upload, params, deadline, task)
             return await while_connected(request, deadline, work)
 
     async def _answer(
-        self, data: FileBytes, params: ParseParams, deadline: Deadline, task: RequestTask
+        self, upload: Upload, params: ParseParams, deadline: Deadline, task: RequestTask
     ) -> Response:
-        info = await self._service.inspect(data)
+        info = await self._service.inspect(upload.data)
         pages = parse_page_ranges(params.pages, len(info.pages))
-        work = Work(data, info, pages, params.model, params.options, params.finish)
-        return await answer(self._service, work, deadline, writer_for(params), task)
-
-
-def writer_for(params: ParseParams) -> Writer:
-    """The writer of the format that was asked for."""
-    if params.format == "json":
-        return JsonWriter(params.images, params.finish)
-    if params.format == "text":
-        return TextWriter()
-    return MarkdownWriter(params.images)
+        work = Work(
+            upload.data, info, pages, params.model, params.options, params.finish, upload.name
+        )
+        headers = headers_for(params.format, upload.name)
+        writer = writer_for(params, self._service)
+        return await answer(self._service, work, deadline, writer, task, headers)

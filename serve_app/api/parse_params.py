@@ -22,11 +22,17 @@ from serve_app.document import OnPageError, PredictOptions, TextLayerMode
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.facts import Priority
+from serve_app.formats.chunks import DEFAULT_CHARS, MAX_CHARS, MIN_CHARS
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.settings import AppSettings
 
-Format = Literal["markdown", "json", "text"]
+Format = Literal["markdown", "json", "text", "html", "pdf", "docx", "hocr", "alto", "chunks"]
+# Those that show the pictures of a page.
+WITH_PICTURES: frozenset[Format] = frozenset({"markdown", "json", "html", "docx"})
+# Those that say where lines stand: all lines.
+WITH_ALL_LINES: frozenset[Format] = frozenset({"pdf", "hocr", "alto"})
 
+CHUNK_CHARS, CHUNK_OVERLAP = "chunk_chars", "chunk_overlap_chars"
 OWN = (
     "model",
     "format",
@@ -38,6 +44,8 @@ OWN = (
     "priority",
     "on_page_error",
     "text_layer",
+    CHUNK_CHARS,
+    CHUNK_OVERLAP,
 )
 ORIENTATION = "use_doc_orientation_classify"
 AUTO = "auto"
@@ -74,6 +82,8 @@ class ParseParams:
     images: PageImages
     options: PredictOptions
     finish: Finish = DEFAULT
+    chunk_chars: int = DEFAULT_CHARS
+    chunk_overlap_chars: int = 0
 
 
 def default_model(settings: AppSettings) -> str:
@@ -116,7 +126,7 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     text_layer = _choice(given, "text_layer", get_args(TextLayerMode), chosen.text_layer)
     options = _predict_options(
         _options(given, chosen.pipeline),
-        with_images=images == "data_uri" and format_ != "text",
+        with_images=images == "data_uri" and format_ in WITH_PICTURES,
         on_page_error=cast(OnPageError, on_page_error),
         text_layer=cast(TextLayerMode, text_layer),
         auto_orientation=given.get("orientation", AUTO) == AUTO and ORIENTATION not in given,
@@ -127,7 +137,22 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
         furniture=cast(FurnitureChoice, furniture),
         picture_text=cast(PictureText, picture_text),
     )
-    return ParseParams(model, format_, given.get("pages"), images, options, finish)
+    if format_ in WITH_ALL_LINES:
+        finish = dataclasses.replace(finish, furniture="keep", picture_text="keep", ignored=None)
+    pages = given.get("pages")
+    return ParseParams(model, format_, pages, images, options, finish, *_chunk_sizes(given))
+
+
+def _chunk_sizes(given: Mapping[str, str]) -> tuple[int, int]:
+    chars = _whole_number(given, CHUNK_CHARS, DEFAULT_CHARS, MIN_CHARS, MAX_CHARS)
+    return chars, _whole_number(given, CHUNK_OVERLAP, 0, 0, chars // 2)
+
+
+def _whole_number(given: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = given.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise InvalidRequest(f"`{name}` must be a whole number from {least} to {most}")
+    return int(text)
 
 
 def _predict_options(
@@ -225,6 +250,24 @@ def openapi_parameters(settings: AppSettings) -> list[dict[str, Any]]:
     ]
     pages = _parameter("pages", {"type": "string"}, "Counted from 1; absent: all")
     parameters.append({**pages, "example": "1-3,7"})
+    parameters += [
+        _parameter(
+            CHUNK_CHARS,
+            {
+                "type": "integer",
+                "minimum": MIN_CHARS,
+                "maximum": MAX_CHARS,
+                "default": DEFAULT_CHARS,
+            },
+            "Of format=chunks: the most characters of one",
+        ),
+        _parameter(
+            CHUNK_OVERLAP,
+            {"type": "integer", "minimum": 0, "maximum": MAX_CHARS // 2, "default": 0},
+            "Of format=chunks: repeated from the end of the one before, whole sentences; at most "
+            f"half of {CHUNK_CHARS}",
+        ),
+    ]
     turned = (
         "Find out which way up each page is (true: use_doc_orientation_classify). auto: only where "
         "its text stands on its side"

@@ -91,9 +91,9 @@ class Spool:
         """Go to the start, for reading."""
         await asyncio.to_thread(self._file.seek, 0)
 
-    async def read(self) -> bytes:
-        """The next chunk; empty at the end."""
-        return await asyncio.to_thread(self._file.read, SEND_CHUNK_BYTES)
+    async def read(self, size_bytes: int = SEND_CHUNK_BYTES) -> bytes:
+        """The next chunk; shorter, and at last empty, at the end."""
+        return await asyncio.to_thread(self._file.read, size_bytes)
 
     def close(self) -> None:
         """Free the memory or the file; a second call does nothing."""

@@ -26,10 +26,17 @@ MAX_FIELD_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What was uploaded: the bytes of the file, and the form's text fields by name."""
+    """What was uploaded.
+
+    Attributes:
+        data: the bytes of the file.
+        fields: the form's text fields by name.
+        name: what the client calls the file, as it sent it; "" if it did not.
+    """
 
     data: FileBytes
     fields: Mapping[str, str]
+    name: str = ""
 
 
 async def read_upload(body: Body, fetch: Fetch) -> Upload:
@@ -45,7 +52,7 @@ async def read_upload(body: Body, fetch: Fetch) -> Upload:
         return Upload(await body.read(), {})
     form = await _parse_form(body)
     try:
-        return Upload(await _file_of(form, fetch, body), _fields_of(form))
+        return Upload(await _file_of(form, fetch, body), _fields_of(form), _name_of(form))
     finally:
         await form.close()
 
@@ -96,6 +103,11 @@ async def _file_of(form: FormData, fetch: Fetch, body: Body) -> bytes:
     if is_url(part):
         return await fetch(part.strip(), body.hold)
     raise InvalidRequest("The part `file` must be a file: in curl, -F file=@NAME")
+
+
+def _name_of(form: FormData) -> str:
+    part = form.get(FILE_PART)
+    return (part.filename or "") if isinstance(part, UploadFile) else ""
 
 
 def _fields_of(form: FormData) -> dict[str, str]:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from serve_app.document import (
     PredictOptions,
     RequestIds,
 )
+from serve_app.documents.assembler import Assembler
 from serve_app.documents.reader import DocumentReader
 from serve_app.errors import (
     DeadlineExceeded,
@@ -54,9 +56,10 @@ from serve_app.errors import (
     ReplicaUnavailable,
     UnknownModel,
 )
+from serve_app.formats.assembly import Plan
 from serve_app.page_load import page_load
 from serve_app.policy.quarantine import PageKey, Quarantine
-from serve_app.ports import ModelStatus, Readiness
+from serve_app.ports import AssembledDocument, ModelStatus, Readiness
 from serve_app.recognised import recognised_by
 from serve_app.settings import AppSettings, ModelSettings
 from serve_app.task_ledger import TaskLedger
@@ -97,6 +100,9 @@ class PoolClient:
         self._quarantine = Quarantine(**settings.quarantine.model_dump())
         self._refreshing: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
+        self._assembler = Assembler(
+            settings.limits, settings.documents, max_children=settings.gateway.max_assemblies
+        )
         self._reader = DocumentReader(settings.limits, settings.documents, settings.gateway)
 
     async def inspect(self, data: FileBytes) -> DocumentInfo:
@@ -137,6 +143,12 @@ class PoolClient:
                 for task in window:
                     task.cancel()
                 await asyncio.gather(*window, return_exceptions=True)
+
+    def assemble(
+        self, plan: Plan, data: FileBytes, *, deadline_s: float
+    ) -> AbstractAsyncContextManager[AssembledDocument]:
+        """See ``ports.DocumentService``."""
+        return self._assembler.begin(plan, data, deadline_s=deadline_s)
 
     async def models(self) -> Sequence[ModelStatus]:
         """See ``ports.DocumentService``. Replicas that do not answer in time are left out."""

@@ -201,7 +201,7 @@ async def test_without_parameters_the_configured_defaults_rule() -> None:
         ({"formt": "json"}, "`format`"),
         ({"use_table_recognitoin": "true"}, "`use_table_recognition`"),
         ({"model": "ocr", "use_table_recognition": "true"}, "not a parameter or an option of OCR"),
-        ({"format": "html"}, "markdown, json, text"),
+        ({"format": "rtf"}, "markdown, json, text, html"),
         ({"images": "png"}, "data_uri, omit"),
         ({"orientation": "maybe"}, "`orientation`"),
         ({"text_det_thresh": "x"}, "`text_det_thresh`"),
