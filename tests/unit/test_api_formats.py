@@ -86,7 +86,7 @@ async def test_notices_are_in_each_format_and_in_the_header(name: str) -> None:
     assert response.headers["x-ocr-notice"] == "charts are left out"
 
 
-@pytest.mark.parametrize("name", ["markdown", "json", "text"])
+@pytest.mark.parametrize("name", ["json", "text"])
 async def test_what_is_read_in_the_terminal_is_no_attachment(name: str) -> None:
     assert "content-disposition" not in (await parse(format=name)).headers
 

@@ -85,7 +85,10 @@ async def test_json() -> None:
         "dpi": 144.0,
         "scale": 1.0,
         "text": ["Page 4", "Hello 42"],
-        "lines": [],
+        "lines": [
+            {"text": "Page 4", "box": [0, 0, 1190, 168.4], "score": 1, "source": "ocr"},
+            {"text": "Hello 42", "box": [0, 168.4, 1190, 336.8], "score": 1, "source": "ocr"},
+        ],
         "markdown": "# Page 4\n\nHello 42",
         "furniture": [],
         "result": {"rec_texts": ["Page 4", "Hello 42"]},
