@@ -48,9 +48,9 @@ def test_the_words_of_a_digital_pdf_come_from_its_layer(
 ) -> None:
     pdf = corpus_file(name)
     found = pages(server, pdf, model=model)
-    score = compare(
-        joined(line for page in found for line in page["text"]), joined(text_layer(pdf))
-    )
+    # On one line: a word torn at a column's end is in two pieces on both sides, whatever the order.
+    read = " ".join(line for page in found for line in page["text"])
+    score = compare(read, " ".join(" ".join(text_layer(pdf)).split()))
     print(f"{name} ({model}): word F1 {score.f1:.4f}")
     assert score.f1 >= MIN_F1, f"missing {score.missing}, extra {score.extra}"
     assert all("layer" in sources(page) for page in found)
