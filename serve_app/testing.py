@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,7 +118,7 @@ class FakeDocumentService:
         self,
         data: bytes,
         info: DocumentInfo,
-        pages: Sequence[int],
+        pages: Iterable[int],
         model: str,
         options: PredictOptions,
         *,

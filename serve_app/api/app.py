@@ -7,7 +7,8 @@ are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -26,6 +27,7 @@ from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.gate import Passes, RequestGate
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
+from serve_app.api.jobs import JobRoutes
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddlex import PaddlexRoutes
@@ -33,6 +35,7 @@ from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.url_fetch import UrlFetcher
 from serve_app.errors import OcrServeError
+from serve_app.jobs.service import Jobs
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
@@ -53,6 +56,7 @@ def build_http_app(
     fetch: Fetch | None = None,
     gate: RequestGate | None = None,
     on_end: Callable[[RequestContext], None] = lambda context: None,
+    jobs: Jobs | None = None,
 ) -> FastAPI:
     """The whole HTTP application.
 
@@ -66,6 +70,8 @@ def build_http_app(
         gate: bounds the requests under way, and stops; default: as ``settings.gateway`` says.
         on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
+        jobs: behind the routes of jobs, without it they are not there. Started and closed with
+            the application.
     """
     app = FastAPI(
         title="ocr-serve",
@@ -73,6 +79,7 @@ def build_http_app(
         description=DESCRIPTION,
         openapi_url=None,  # like every way in, these are our own routes with a role
         redirect_slashes=False,  # see ``door.py``
+        lifespan=_with(jobs),
     )
     tasks = tasks or RequestTasks()
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
@@ -89,6 +96,8 @@ def build_http_app(
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
+    if jobs is not None:
+        routers.append(JobRoutes(service, settings, jobs, fetch).router(client, place))
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
     for router in routers:
@@ -121,6 +130,23 @@ def _after(
         return await handle(request, exc)
 
     return handle_after
+
+
+def _with(jobs: Jobs | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Jobs go on when the application starts, without a request: those of before, too."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if jobs is None:
+            yield
+            return
+        jobs.start()
+        try:
+            yield
+        finally:
+            await jobs.close()
+
+    return lifespan
 
 
 def _version() -> str:

@@ -20,12 +20,13 @@ from serve_app.api.api_keys import ApiKey, KeySource, find
 from serve_app.api.context import context_of
 from serve_app.clock import now
 from serve_app.errors import Forbidden, TooManyRequests, Unauthorized
+from serve_app.jobs.caller import Caller
 from serve_app.policy.key_limits import KeyUse
 
 RouteRole = Literal["anybody", "client", "operator"]
 SCHEMES = frozenset({"bearer", "token"})
 BUSY_RETRY_S = 1.0
-ADMITTED = "admitted"
+ADMITTED, CALLER = "admitted", "caller"
 
 
 class Guard:
@@ -53,6 +54,7 @@ class Guard:
         context = context_of(request)
         key = self._key_of(request, self._keys)
         context.facts["api_key"] = key.name
+        request.scope["state"][CALLER] = Caller(key.name, all_jobs=key.role == "operator")
         if role == "operator" and key.role != "operator":
             raise Forbidden("This route needs a key with the role `operator`")
         if ADMITTED in request.scope["state"]:  # a second question about the same request
@@ -86,6 +88,12 @@ class Guard:
             raise TooManyRequests(
                 what, int(most_per_minute) + 1, most_per_minute, "requests_per_minute", wait_s
             )
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; where no keys are asked for, everybody is one, and sees everything."""
+    caller = request.scope["state"].get(CALLER)
+    return caller if isinstance(caller, Caller) else Caller(all_jobs=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

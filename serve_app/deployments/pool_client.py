@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ class PoolClient:
         self,
         data: bytes,
         info: DocumentInfo,
-        pages: Sequence[int],
+        pages: Iterable[int],
         model: str,
         options: PredictOptions,
         *,
