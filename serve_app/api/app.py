@@ -30,6 +30,7 @@ from serve_app.api.intake import Fetch, refuse_url
 from serve_app.api.jobs import JobRoutes
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
+from serve_app.api.paddle_jobs import PaddleJobRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
@@ -97,7 +98,9 @@ def build_http_app(
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
     if jobs is not None:
+        paddle = PaddleJobRoutes(service, settings, jobs, fetch)
         routers.append(JobRoutes(service, settings, jobs, fetch).router(client, place))
+        routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
     for router in routers:
