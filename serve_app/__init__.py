@@ -12,6 +12,9 @@ The path of a request, by file and function:
    the engine process (``engines/host.py``), where ``engines/paddle.py`` renders and predicts it.
 5. The results come back in order; ``api/spool.py`` assembles the answer.
 
+A job goes the same way in the background: ``jobs/service.py`` queues it, ``jobs/driver.py`` has its
+pages predicted and stored, and an answer is written from what is stored.
+
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
 """
 
