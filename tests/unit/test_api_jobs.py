@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve_app.api.auth import role_of
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import EngineUnavailable, PageFailed, QueueFull
 from serve_app.testing import FakeDocumentService, canned_page, fake_settings
@@ -430,6 +431,19 @@ async def test_documentation_has_the_jobs(tmp_path: Path) -> None:
         spec = (await scene.client.get("/openapi.json")).json()
         assert {"/v1/jobs", "/v1/jobs/{job_id}/result"} <= set(spec["paths"])
         json.dumps(spec)
+
+
+async def test_only_signed_urls_are_for_those_without_a_key(tmp_path: Path) -> None:
+    async with job_scene(tmp_path, started=False) as scene:
+        roles = {str(getattr(route, "path", "")): role_of(route) for route in scene.app.routes}
+    job_routes = {path: role for path, role in roles.items() if "/jobs" in path}
+    signed = "/api/v2/ocr/jobs/{job_id}/"
+    assert {path for path, role in job_routes.items() if role == "anybody"} == {
+        f"{signed}result.jsonl",
+        f"{signed}result.md",
+        f"{signed}pages/{{number}}/{{name}}",
+    }
+    assert set(job_routes.values()) == {"anybody", "client"}
 
 
 async def test_a_scene_has_no_job_of_another(tmp_path: Path) -> None:

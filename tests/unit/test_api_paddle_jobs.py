@@ -16,7 +16,7 @@ from serve_app.document import PageInfo, PageResult
 from serve_app.errors import PageFailed
 from serve_app.testing import FakeDocumentService, canned_layout_page, canned_page, fake_settings
 from tests import documents
-from tests.unit.jobs_scene import JobScene, job_scene, job_settings
+from tests.unit.jobs_scene import JobScene, eventually, job_scene, job_settings
 
 PNG = documents.picture("png")
 JPEG = documents.picture("jpeg")
@@ -326,7 +326,7 @@ async def test_the_status_is_held_until_the_end_but_not_for_ever(tmp_path: Path)
     async with job_scene(tmp_path / "b", service) as scene:
         job_id = await submitted(scene)
         held = asyncio.create_task(status(scene, job_id))
-        await asyncio.sleep(0.02)
+        await eventually(lambda: scene.jobs.waiters.count)
         service.blocked.set()
         assert (await held)["state"] == "done"
 
