@@ -3,6 +3,7 @@
 #   docker run --rm -p 127.0.0.1:8000:8000 --shm-size 1g ocr-serve-cpu:0.1.0
 # That is for this machine only: the configuration in it asks for no key. For others: configs/prod.yaml
 # with keys (auth), behind what ends TLS.
+# Jobs outlive the container with -v ocr-serve:/var/lib/ocr-serve.
 # What is installed, and how, is scripts/setup_venv.py's business: the same as for `make serve`.
 ARG PYTHON_IMAGE=python:3.11.13-slim-bookworm
 
@@ -33,6 +34,7 @@ RUN mkdir -p /opt/weights \
 FROM base
 # A home that can be written to: Ray keeps its token there.
 RUN useradd --uid 1000 --create-home ocr \
+    && install -d -o 1000 -g 1000 -m 0700 /var/lib/ocr-serve \
     && echo "export PATH=/opt/ocr-serve/.venv/bin:\$PATH" > /etc/profile.d/ocr-serve.sh
 COPY --from=build /opt/ocr-serve /opt/ocr-serve
 COPY --from=build /opt/weights /opt/weights
@@ -40,7 +42,8 @@ COPY configs/ configs/
 COPY docker/entrypoint.sh docker/local.yaml docker/
 ENV PATH=/opt/ocr-serve/.venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
-    OCR_SERVE_CACHE=/opt/weights
+    OCR_SERVE_CACHE=/opt/weights \
+    OCR_SERVE_STATE=/var/lib/ocr-serve
 USER 1000
 EXPOSE 8000
 # Serve drains on it; SIGTERM would do as well with `ocr-serve run`, but not with `serve run`.

@@ -18,6 +18,9 @@ The path of a request, by file and function:
    a writer of ``formats/`` or ``api/`` the answer, which ``api/spool.py`` keeps. PDF and Word are
    put together in a child process (``documents/assembler.py``, ``formats/assembly.py``).
 
+A job goes the same way in the background: ``jobs/service.py`` queues it, ``jobs/driver.py`` has its
+pages predicted and stored, and an answer is written from what is stored.
+
 ``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
 """
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 
 async def until_set(event: asyncio.Event, timeout_s: float) -> None:
     """Until it is set, but no longer than this."""
-    if timeout_s > 0:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(event.wait(), timeout_s)
+    if timeout_s <= 0:
+        return
+    # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes with the event.
+    waiting = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({waiting}, timeout=timeout_s)
+    finally:
+        waiting.cancel()
 
 
 class Changes:

@@ -8,3 +8,8 @@ import time
 def now() -> float:
     """Seconds on a clock that never goes back; only differences mean anything."""
     return time.monotonic()
+
+
+def epoch() -> float:
+    """Seconds since 1970: for what is written down and outlives the process."""
+    return time.time()

@@ -23,6 +23,10 @@
     │   ├── HostRefused              403 host_refused          (these three: where no key is asked)
     │   ├── OriginRefused            403 origin_refused        a web page of another site
     │   └── KeysNeeded               403 keys_needed           an operator's route, from elsewhere
+    ├── JobNotFound                  404 job_not_found         none, or not yours
+    │   └── PageNotFound             404 page_not_found        the job has no such page or picture
+    ├── JobNotDone                   409 job_not_done          there is no whole result (yet)
+    ├── IdempotencyConflict          409 idempotency_conflict  the key was used for something else
     ├── TooManyRequests              429 too_many_requests     above a limit of the key's own
     ├── RequestTooLarge              413 request_too_large     bytes of the request
     ├── PageTooLargeForBudget        413 page_too_large_for_budget   could never fit, whatever waits
@@ -31,14 +35,17 @@
     │   │   ├── QueueFull            503 queue_full
     │   │   ├── UploadsFull          503 uploads_full          too many bodies, or bytes of them
     │   │   ├── SpoolFull            503 spool_full            no room for the answer on the disk
+    │   │   ├── StorageFull          503 storage_full          no room for files of jobs
     │   │   └── MemoryPressure       503 memory_pressure       no room now, by level or by budget
     │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   ├── EngineLoadKilled     503 engine_load_killed    several loads were, from outside
     │   │   └── WeightsError         503 weights_unavailable
+    │   ├── JobsUnavailable          503 jobs_unavailable      the jobs' store cannot be used
     │   ├── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
     │   └── ServerStopping           503 server_stopping       it drains
     ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
+    ├── JobFileLost                  500 job_file_lost         somebody has deleted it
     └── PageFailed                   500 page_failed           no result from the engine
         ├── EngineCrashed            500 engine_crashed        the process ended under the page
         │   └── EngineKilled         503 engine_killed         by a signal from outside
@@ -227,6 +234,33 @@ class KeysNeeded(Forbidden):
     code = "keys_needed"
 
 
+class JobNotFound(OcrServeError):
+    """There is no such job (any more), or it is another owner's: both look the same."""
+
+    code = "job_not_found"
+    status = 404
+
+
+class PageNotFound(JobNotFound):
+    """The job has no such page, or the page no such picture. Not (yet), it may be."""
+
+    code = "page_not_found"
+
+
+class JobNotDone(OcrServeError):
+    """The whole result of a job was asked for, but it has not ended, or not well."""
+
+    code = "job_not_done"
+    status = 409
+
+
+class IdempotencyConflict(OcrServeError):
+    """The idempotency key belongs to a job with another file or other parameters."""
+
+    code = "idempotency_conflict"
+    status = 409
+
+
 class TooManyRequests(LimitExceeded):
     """The API key is above one of its own limits, or an address fails too often with unknown ones.
 
@@ -303,6 +337,12 @@ class SpoolFull(_Later):
     code = "spool_full"
 
 
+class StorageFull(_Later):
+    """There is no room for the file of one more job."""
+
+    code = "storage_full"
+
+
 class MemoryPressure(_Later):
     """There is no memory for this page now."""
 
@@ -337,6 +377,13 @@ class WeightsError(EngineUnavailable):
     outside = "The weights of the model are missing or damaged"
 
 
+class JobsUnavailable(CapacityError):
+    """The store of the jobs cannot be opened, read or written."""
+
+    code = "jobs_unavailable"
+    retry_after_s = 5.0
+
+
 class ReplicaUnavailable(CapacityError):
     """The worker that held the page died; another one may answer."""
 
@@ -356,6 +403,12 @@ class DeadlineExceeded(OcrServeError):
 
     code = "deadline_exceeded"
     status = 504
+
+
+class JobFileLost(OcrServeError):
+    """The file of a job that has not ended is not in the store. Becomes the job's fault."""
+
+    code = "job_file_lost"
 
 
 class PageFailed(OcrServeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -88,7 +88,7 @@ class DocumentService(Protocol):
         self,
         data: FileBytes,
         info: DocumentInfo,
-        pages: Sequence[int],
+        pages: Iterable[int],
         model: str,
         options: PredictOptions,
         *,
@@ -97,7 +97,8 @@ class DocumentService(Protocol):
     ) -> AsyncIterator[PageResult | FailedPage]:
         """Yield the results of ``pages`` (indexes from 0) in that order.
 
-        At most a bounded window of pages is in flight or waiting to be yielded. Closing the
+        At most a bounded window of pages is in flight or waiting to be yielded; ``pages`` is asked
+        for the next index when there is room, so it may end the call early. Closing the
         iterator early cancels what has not run. ``deadline_s`` counts from the call and covers
         queue, load and run of all the pages. What concerns one page only is raised, or yielded as
         a ``FailedPage`` if the options ask for that.

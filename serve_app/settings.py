@@ -31,6 +31,18 @@ MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,62}$"
 LayerChoice = Annotated[
     TextLayerMode, BeforeValidator(lambda value: "off" if value is False else value)
 ]
+
+# PaddleOCR's own clients know these names only; several of them insist on a PaddleOCR-VL.
+PADDLE_MODELS = {
+    "PP-OCRv5": "ocr",
+    "PP-OCRv5-latin": "ocr",
+    "PP-OCRv6": "ocr",
+    "PP-StructureV3": "structure",
+    "PaddleOCR-VL": "structure",
+    "PaddleOCR-VL-1.5": "structure",
+    "PaddleOCR-VL-1.6": "structure",
+}
+
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
@@ -394,6 +406,65 @@ class UrlFetchSettings(Strict):
     max_redirects: int = Field(3, ge=0, description="Each of them is checked like the first URL.")
 
 
+class JobSettings(Strict):
+    """Documents that are parsed in the background (``jobs/``)."""
+
+    enabled: bool = Field(
+        True,
+        description="Whether there are jobs. Their store is a folder: several gateways share it on "
+        "one machine only.",
+    )
+    folder: Path | None = Field(
+        None,
+        description="Of records, files and results; default: $OCR_SERVE_STATE/jobs, else "
+        "~/.local/state/ocr-serve/jobs.",
+    )
+    max_running: PositiveInt = Field(
+        2, description="Jobs driven at once per gateway; each with gateway.window_pages."
+    )
+    turn_pages: PositiveInt = Field(
+        4, description="A driven job makes way for an owner who has had this many pages less."
+    )
+    max_queued: PositiveInt = Field(10_000, description="Jobs that have not ended, in all.")
+    max_queued_per_owner: PositiveInt = Field(
+        5000, description="And of one API key; without keys all requests have one owner."
+    )
+    max_stored_bytes: PositiveInt = Field(
+        20 * 2**30, description="Files and results together; beyond it no job is taken."
+    )
+    max_waiting: PositiveInt = Field(
+        256, description="Requests per gateway that wait for a job, or hear of its pages."
+    )
+    priority: Literal["interactive", "batch"] = Field(
+        "batch", description="Of a job that does not say; batch work waits for other requests."
+    )
+    deadline_s: PositiveFloat = Field(
+        86_400.0, description="A job that has not ended by then expires; it may ask for less."
+    )
+    retention_s: PositiveFloat = Field(
+        14_400.0, description="An ended job and its results are deleted after this long."
+    )
+    lease_s: float = Field(
+        15.0, ge=5, description="A gateway not heard of for this long has lost its jobs to others."
+    )
+    max_failures: PositiveInt = Field(
+        10, description="Tries of a job in a row, without a page in between, before it has failed."
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#]+(/[^?#]*)?$",
+        description="What clients reach this server by, for the absolute URLs of the Job API; "
+        "default: what the request's Host header says.",
+    )
+    paddle_models: dict[str, str] = Field(
+        default_factory=lambda: dict(PADDLE_MODELS),
+        description="The Job API's model names, and the declared models that answer for them.",
+    )
+    paddle_wait_s: float = Field(
+        20.0, ge=0, le=60, description="The Job API's status waits this long for the job's end."
+    )
+
+
 class LimitSettings(Strict):
     """What is refused before any work is done on it."""
 
@@ -491,6 +562,7 @@ class AppSettings(Strict):
     gateway: GatewaySettings = GatewaySettings()
     auth: AuthSettings = AuthSettings()
     url_fetch: UrlFetchSettings = UrlFetchSettings()
+    jobs: JobSettings = JobSettings()
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     paddlex: PaddlexSettings = PaddlexSettings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -132,7 +132,7 @@ class FakeDocumentService:
         self,
         data: FileBytes,
         info: DocumentInfo,
-        pages: Sequence[int],
+        pages: Iterable[int],
         model: str,
         options: PredictOptions,
         *,

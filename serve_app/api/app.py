@@ -7,7 +7,8 @@ are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
@@ -36,15 +37,18 @@ from serve_app.api.gate import RequestGate
 from serve_app.api.headers import HeadersMiddleware
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
+from serve_app.api.jobs import JobRoutes
 from serve_app.api.keyless import Keyless, Listening
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
+from serve_app.api.paddle_jobs import PaddleJobRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
 from serve_app.api.url_fetch import UrlFetcher
 from serve_app.errors import OcrServeError
+from serve_app.jobs.service import Jobs
 from serve_app.ports import DocumentService, OperatorService
 from serve_app.settings import AppSettings
 
@@ -74,6 +78,7 @@ def build_http_app(
     listening: Listening | None = None,
     on_broken_keys: Callable[[], None] = lambda: None,
     on_end: Callable[[RequestContext], None] = lambda context: None,
+    jobs: Jobs | None = None,
 ) -> FastAPI:
     """The whole HTTP application.
 
@@ -89,6 +94,8 @@ def build_http_app(
         on_broken_keys: called now and then while the list of API keys cannot be read.
         on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
+        jobs: behind the routes of jobs, without it they are not there. Started and closed with
+            the application.
     """
     app = FastAPI(
         title="ocr-serve",
@@ -96,6 +103,7 @@ def build_http_app(
         description=DESCRIPTION,
         openapi_url=None,  # like every way in, these are our own routes with a role
         redirect_slashes=False,  # see ``door.py``
+        lifespan=_with(jobs),
     )
     tasks = tasks or RequestTasks(Spools(settings))
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
@@ -114,6 +122,10 @@ def build_http_app(
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
+    if jobs is not None:
+        paddle = PaddleJobRoutes(service, settings, jobs, fetch)
+        routers.append(JobRoutes(service, settings, jobs, fetch).router(client, place))
+        routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
     for router in routers:
@@ -154,6 +166,23 @@ def _after(
         return await handle(request, exc)
 
     return handle_after
+
+
+def _with(jobs: Jobs | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Jobs go on when the application starts, without a request: those of before, too."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if jobs is None:
+            yield
+            return
+        jobs.start()
+        try:
+            yield
+        finally:
+            await jobs.close()
+
+    return lifespan
 
 
 def _version() -> str:

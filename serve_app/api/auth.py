@@ -21,6 +21,7 @@ from serve_app.api.context import context_of
 from serve_app.api.keyless import Keyless
 from serve_app.clock import now
 from serve_app.errors import Forbidden, TooManyRequests, Unauthorized
+from serve_app.jobs.caller import Caller
 from serve_app.policy.failed_logins import FailedLogins
 from serve_app.policy.key_limits import KeyUse
 from serve_app.settings import AppSettings
@@ -28,7 +29,7 @@ from serve_app.settings import AppSettings
 RouteRole = Literal["anybody", "client", "operator"]
 SCHEMES = frozenset({"bearer", "token"})
 BUSY_RETRY_S = 1.0
-ADMITTED = "admitted"
+ADMITTED, CALLER = "admitted", "caller"
 
 
 class Guard:
@@ -72,6 +73,7 @@ class Guard:
         context = context_of(request)
         key = self._key_of(request, self._keys)
         context.facts["api_key"] = key.name
+        request.scope["state"][CALLER] = Caller(key.name, all_jobs=key.role == "operator")
         if role == "operator" and key.role != "operator":
             raise Forbidden("This route needs a key with the role `operator`")
         if ADMITTED in request.scope["state"]:  # a second question about the same request
@@ -128,6 +130,12 @@ def _presented(request: Request) -> str:
     """The key in the request; empty if there is none."""
     scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
     return presented.strip() if scheme.lower() in SCHEMES else ""
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks; where no keys are asked for, everybody is one, and sees everything."""
+    caller = request.scope["state"].get(CALLER)
+    return caller if isinstance(caller, Caller) else Caller(all_jobs=True)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,8 +1,8 @@
-"""Every error as an HTTP answer: the one table, and the two envelopes it is written in.
+"""Every error as an HTTP answer: the one table, and the three envelopes it is written in.
 
 PaddleX's envelope on PaddleX's routes and on unknown paths, ours below ``/v1/`` and for the
-probes. The statuses and codes themselves are attributes of the classes in ``serve_app.errors``, and
-what of their texts a client may read.
+probes, the Job API's below ``/api/v2/``. The statuses and codes themselves are attributes of the
+classes in ``serve_app.errors``, and what of their texts a client may read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody reads the answer, the acce
 MAX_CAUSES = 8
 
 OUR_PREFIX = "/v1/"
+JOB_API_PREFIX = "/api/v2/"
 OUR_PATHS = frozenset({"/livez", "/readyz"})
 
 
@@ -147,12 +148,21 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     _log_error(request, context, error, exc)
     _forget_frames(exc)
     body: dict[str, Any]
+    if request.url.path.startswith(JOB_API_PREFIX):
+        return _job_api_response(error)
     if uses_our_envelope(request.url.path):
         facts = {"code": error.code, "message": error.message, "request_id": context.request_id}
         body = {"error": {**facts, **error.details}}
     else:
         body = paddlex_envelope(context.log_id, error.status, error.paddlex_message)
     return JSONResponse(body, error.status, dict(error.headers))
+
+
+def _job_api_response(error: HttpError) -> JSONResponse:
+    # Its clients know of wrong parameters by 400 only.
+    status = 400 if error.status == 422 else error.status
+    body = {"code": status, "msg": error.message}
+    return JSONResponse(body, status, dict(error.headers))
 
 
 def _forget_frames(exc: BaseException) -> None:

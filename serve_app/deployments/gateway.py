@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +23,9 @@ from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.facts import TaskRecord
+from serve_app.jobs.folder import jobs_folder, stores
+from serve_app.jobs.service import Jobs
+from serve_app.policy.job import Job
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry import metrics
@@ -51,6 +56,7 @@ class Gateway:
         self._tasks = RequestTasks(Spools(settings), ledger, self._task_ended)
         self._service = PoolClient(settings, pools, registry, ledger)
         self._operator = OperatorClient(settings, registry)
+        self._jobs = self._make_jobs(ledger) if settings.jobs.enabled else None
 
     def __serve_build_asgi_app__(self) -> Any:
         """Called by Serve on the replica, after the constructor."""
@@ -65,14 +71,22 @@ class Gateway:
             listening=_listening(),
             on_broken_keys=metrics.broken_keys.inc,
             on_end=_request_ended,
+            jobs=self._jobs,
         )
 
     async def drain(self, timeout_s: float) -> int:
         """Take no more documents and finish those under way; how many had to be ended."""
         log.info("draining", extra={"timeout_s": timeout_s})
-        ended = await self._gate.finish(timeout_s)
+        # Jobs go on where they are, here or in another gateway: only their pages are waited for.
+        pages = self._jobs.finish(timeout_s) if self._jobs else asyncio.sleep(0)
+        ended, _ = await asyncio.gather(self._gate.finish(timeout_s), pages)
         log.info("drained", extra={"ended": ended})
         return ended
+
+    def _make_jobs(self, ledger: TaskLedger) -> Jobs:
+        folder = jobs_folder(self._settings.jobs, os.environ)
+        log.info("jobs are kept in a folder", extra={"folder": str(folder)})
+        return Jobs(self._service, *stores(folder), self._settings, ledger, _job_ended)
 
     async def __del__(self) -> None:
         await self._request_log.close()
@@ -101,6 +115,10 @@ def _serve_host() -> str | None:
     """Of ``http_options``. There is no public way to ask for it; a test asks for both answers."""
     host: str | None = _get_global_client().http_config.host
     return host
+
+
+def _job_ended(job: Job) -> None:
+    metrics.jobs.inc(tags={"model": job.model, "state": job.state})
 
 
 def _request_ended(context: RequestContext) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -114,7 +114,7 @@ class PoolClient:
         self,
         data: FileBytes,
         info: DocumentInfo,
-        pages: Sequence[int],
+        pages: Iterable[int],
         model: str,
         options: PredictOptions,
         *,

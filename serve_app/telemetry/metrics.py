@@ -73,6 +73,12 @@ pages = LazyMetric(
     "Pages that ended, by model, pool and outcome (success, failed, cancelled, rejected).",
     ("model", "pool", "outcome"),
 )
+jobs = LazyMetric(
+    "Counter",
+    "ocr_jobs_total",
+    "Jobs that ended, by model and state (done, failed, cancelled, expired).",
+    ("model", "state"),
+)
 page_queue_seconds = LazyMetric(
     "Histogram",
     "ocr_page_queue_seconds",

@@ -213,6 +213,7 @@ class Server:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTEST_"))}
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
         ours = {TAG: self._tag, "SPT_NOENV": "1"}
+        ours["OCR_SERVE_STATE"] = str(self._folder / "state")
         return {**inherited, **ours, **self._added}
 
     def _records(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +46,11 @@ def fault_config(**args: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_with_faults(config: dict[str, Any]) -> Iterator[Server]:
+def running_with_faults(
+    config: dict[str, Any], environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server whose workers can import ``tests.faults.app``."""
-    with running(config, checkout_importable()) as server:
+    with running(config, {**checkout_importable(), **(environment or {})}) as server:
         yield server
 
 

@@ -1,0 +1,145 @@
+"""What a job is submitted as: a form, the file itself, or JSON; and its parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from serve_app.api.context import plain_token
+from serve_app.api.intake import Fetch, decode_file, is_json, is_url, parse_json, read_body
+from serve_app.api.parse_params import ParseParams, once, read_params
+from serve_app.api.upload import Upload, read_upload
+from serve_app.document import PredictOptions
+from serve_app.errors import InvalidRequest
+from serve_app.facts import Priority
+from serve_app.settings import AppSettings
+
+KEY_HEADER = "idempotency-key"
+DEADLINE, VISUALIZE, PRIORITY = "deadline_s", "visualize", "priority"
+
+
+async def read_submission(request: Request, limit_bytes: int, fetch: Fetch) -> Upload:
+    """The file, and the text fields beside it.
+
+    JSON has ``url``, or ``file`` in base64; its other members are the parameters.
+
+    Raises:
+        OcrServeError: see ``read_upload`` and ``decode_file``.
+    """
+    if not is_json(request.headers.get("content-type", "")):
+        return await read_upload(request, limit_bytes, fetch)
+    body = await read_body(request, limit_bytes)
+    value = await parse_json(body, request.headers.get("content-type", ""))
+    if not isinstance(value, dict):
+        raise InvalidRequest("The JSON body must be an object with `url` or `file`")
+    url, file = value.pop("url", None), value.pop("file", None)
+    given = url if file is None else file
+    if (url is None) == (file is None) or not isinstance(given, str):
+        raise InvalidRequest("Give one of `url` and `file`, as a string")
+    if url is not None and not is_url(given):
+        raise InvalidRequest("`url` must begin with http:// or https://")
+    return Upload(await decode_file(given, fetch), {k: _text(v) for k, v in value.items()})
+
+
+def _text(value: object) -> str:
+    """As it would be written in a query."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobParams:
+    """The parameters of a submission.
+
+    Attributes:
+        parse: those of POST /v1/parse.
+        form: as given, for the form of the answer, which may be asked for otherwise later.
+        options: of the prediction; pictures are kept, whatever the form.
+        deadline_s: None: as configured.
+    """
+
+    parse: ParseParams
+    form: Mapping[str, str]
+    options: PredictOptions
+    priority: Priority
+    deadline_s: float | None
+
+
+def job_params(request: Request, fields: Mapping[str, str], settings: AppSettings) -> JobParams:
+    """Check names and values; the query wins.
+
+    Raises:
+        OcrServeError: see ``read_params``.
+    """
+    given = {**fields, **once(request.query_params.multi_items())}
+    deadline_s = _deadline_s(given.pop(DEADLINE, None), settings.jobs.deadline_s)
+    visualize = _flag(VISUALIZE, given.pop(VISUALIZE, "false"))
+    asked = given.get(PRIORITY, request.headers.get("x-ocr-priority", settings.jobs.priority))
+    parse = read_params(given, settings)
+    priority = _priority(asked)
+    options = dataclasses.replace(
+        parse.options, markdown_images=True, visualize=visualize, priority=priority
+    )
+    return JobParams(parse, given, options, priority, deadline_s)
+
+
+def form_params(
+    form: Mapping[str, str], query: Mapping[str, str], settings: AppSettings
+) -> ParseParams:
+    """The parameters for writing the answer: as submitted, but for what is asked for now."""
+    return read_params({**form, **query}, settings)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The client's name for this submission.
+
+    Raises:
+        InvalidRequest: it is no plain token.
+    """
+    given = request.headers.get(KEY_HEADER)
+    if given is None:
+        return None
+    token = plain_token(given)
+    if token is None:
+        raise InvalidRequest(
+            "`Idempotency-Key` must be at most 128 letters, digits, dots, dashes and underscores"
+        )
+    return token
+
+
+def _priority(text: str) -> Priority:
+    if text == "interactive":
+        return "interactive"
+    if text == "batch":
+        return "batch"
+    raise InvalidRequest("`priority` must be one of interactive, batch")
+
+
+def _deadline_s(text: str | None, most_s: float) -> float | None:
+    if text is None:
+        return None
+    seconds = number(text)
+    if not 0 < seconds <= most_s:
+        raise InvalidRequest(
+            f"`{DEADLINE}` must be a number of seconds above 0, at most {most_s:g} "
+            "(jobs.deadline_s)"
+        )
+    return seconds
+
+
+def _flag(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise InvalidRequest(f"`{name}` must be true or false")
+    return text.lower() == "true"
+
+
+def number(text: str) -> float:
+    """The number that is written there; not a number if there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan

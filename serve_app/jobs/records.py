@@ -1,0 +1,67 @@
+"""What is stored of a job beside its state, and how records become text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from serve_app.document import DocumentInfo, PredictOptions
+from serve_app.policy.job import Fault, Job
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What was asked for; never changes.
+
+    Attributes:
+        info: what the headers of the file say.
+        pages: indexes from 0, in the order of the answer.
+        params: as they were given, for the form of the answer.
+    """
+
+    info: DocumentInfo
+    pages: tuple[int, ...]
+    options: PredictOptions
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPage:
+    """A page that has ended.
+
+    Attributes:
+        index: from 0.
+        size_bytes: of its file; 0 if it failed.
+        fault: why it has no result.
+        number: how many pages of the job had ended with it, from 1; the store counts.
+    """
+
+    index: int
+    size_bytes: int
+    fault: Fault | None = None
+    number: int = 0
+
+
+_JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
+
+
+def job_to_text(job: Job) -> bytes:
+    """JSON; what has its default value is left out."""
+    return _JOB.dump_json(job, exclude_defaults=True)
+
+
+def job_from_text(text: bytes | str) -> Job:
+    """Inverse of ``job_to_text``; also of that of a version with fewer fields."""
+    return _JOB.validate_json(text)
+
+
+def spec_to_text(spec: JobSpec) -> bytes:
+    """JSON."""
+    return _SPEC.dump_json(spec)
+
+
+def spec_from_text(text: bytes | str) -> JobSpec:
+    """Inverse of ``spec_to_text``."""
+    return _SPEC.validate_json(text)
