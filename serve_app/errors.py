@@ -381,6 +381,7 @@ class JobsUnavailable(CapacityError):
     """The store of the jobs cannot be opened, read or written."""
 
     code = "jobs_unavailable"
+    outside = "The store of the jobs cannot be used now"
     retry_after_s = 5.0
 
 

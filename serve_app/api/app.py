@@ -37,6 +37,9 @@ from serve_app.api.gate import RequestGate
 from serve_app.api.headers import HeadersMiddleware
 from serve_app.api.health import HealthRoutes
 from serve_app.api.intake import Fetch, refuse_url
+from serve_app.api.job_events import LAST_ID_HEADER
+from serve_app.api.job_intake import KEY_HEADER
+from serve_app.api.job_result import JobResults
 from serve_app.api.jobs import JobRoutes
 from serve_app.api.keyless import Keyless, Listening
 from serve_app.api.models import ModelRoutes
@@ -59,6 +62,8 @@ CORS_HEADERS = (
     REQUEST_ID_HEADER,
     TIMEOUT_HEADER,
     PRIORITY_HEADER,
+    KEY_HEADER,
+    LAST_ID_HEADER,
 )
 DESCRIPTION = (
     "OCR and document parsing. `/ocr` and `/layout-parsing` speak the protocol of "
@@ -123,8 +128,9 @@ def build_http_app(
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
     if jobs is not None:
-        paddle = PaddleJobRoutes(service, settings, jobs, fetch)
-        routers.append(JobRoutes(service, settings, jobs, fetch).router(client, place))
+        results = JobResults(service, jobs, tasks.spools)
+        paddle = PaddleJobRoutes(service, settings, jobs, results, fetch)
+        routers.append(JobRoutes(service, settings, jobs, results, fetch).router(client, place))
         routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
@@ -146,7 +152,7 @@ def build_http_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.gateway.allowed_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=CORS_HEADERS,
         )
     app.add_middleware(HeadersMiddleware)

@@ -13,10 +13,13 @@ import re
 from dataclasses import dataclass
 
 from serve_app.api import intake
+from serve_app.api.body import Body
 from serve_app.api.intake import Base64Slices, Fetch, Grow, in_thread, put
 from serve_app.errors import InvalidFile
 
 LONG_BYTES = 1024 * 1024
+# A short body, the text of its file and the file are there at the same time.
+SHORT_COPIES = 3
 MAX_URL_BYTES = 64 * 1024
 KEY = b"file"
 # A search step: short enough for other threads to have their turn.
@@ -94,6 +97,18 @@ class FileText:
             raise intake.invalid_json(at + error.pos - 1) from None
         except UnicodeError:
             raise intake.not_base64() from None
+
+
+async def json_of(body: Body) -> tuple[object, FileText | None]:
+    """The value of the body; the text of a long ``file`` is apart.
+
+    Raises: as ``Body.read`` and ``take_apart``.
+    """
+    raw = await body.read()
+    intake.check_json(raw, body.request.headers.get("content-type", ""))
+    if len(raw) <= LONG_BYTES:
+        body.hold(SHORT_COPIES * len(raw))
+    return await in_thread(len(raw), lambda: take_apart(raw))
 
 
 def take_apart(body: bytearray) -> tuple[object, FileText | None]:

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from serve_app.api.body import Body
 from serve_app.api.context import plain_token
-from serve_app.api.intake import Fetch, decode_file, is_json, is_url, parse_json, read_body
+from serve_app.api.file_text import json_of
+from serve_app.api.intake import Fetch, decode_file, is_json, is_url
 from serve_app.api.parse_params import ParseParams, once, read_params
 from serve_app.api.upload import Upload, read_upload
 from serve_app.document import PredictOptions
@@ -22,7 +24,7 @@ KEY_HEADER = "idempotency-key"
 DEADLINE, VISUALIZE, PRIORITY = "deadline_s", "visualize", "priority"
 
 
-async def read_submission(request: Request, limit_bytes: int, fetch: Fetch) -> Upload:
+async def read_submission(body: Body, fetch: Fetch) -> Upload:
     """The file, and the text fields beside it.
 
     JSON has ``url``, or ``file`` in base64; its other members are the parameters.
@@ -30,10 +32,9 @@ async def read_submission(request: Request, limit_bytes: int, fetch: Fetch) -> U
     Raises:
         OcrServeError: see ``read_upload`` and ``decode_file``.
     """
-    if not is_json(request.headers.get("content-type", "")):
-        return await read_upload(request, limit_bytes, fetch)
-    body = await read_body(request, limit_bytes)
-    value = await parse_json(body, request.headers.get("content-type", ""))
+    if not is_json(body.request.headers.get("content-type", "")):
+        return await read_upload(body, fetch)
+    value, text = await json_of(body)
     if not isinstance(value, dict):
         raise InvalidRequest("The JSON body must be an object with `url` or `file`")
     url, file = value.pop("url", None), value.pop("file", None)
@@ -42,7 +43,11 @@ async def read_submission(request: Request, limit_bytes: int, fetch: Fetch) -> U
         raise InvalidRequest("Give one of `url` and `file`, as a string")
     if url is not None and not is_url(given):
         raise InvalidRequest("`url` must begin with http:// or https://")
-    return Upload(await decode_file(given, fetch), {k: _text(v) for k, v in value.items()})
+    if text is None:
+        data = await decode_file(given, fetch, body.hold)
+    else:
+        data = await text.decoded(fetch, body.hold)
+    return Upload(data, {k: _text(v) for k, v in value.items()})
 
 
 def _text(value: object) -> str:

@@ -8,8 +8,9 @@ from fastapi.params import Depends
 from starlette.responses import JSONResponse
 
 from serve_app.api import job_examples as examples
+from serve_app.api.arrival import arrival_of
 from serve_app.api.auth import caller_of
-from serve_app.api.connection import before, while_connected
+from serve_app.api.connection import before, given_up
 from serve_app.api.context import context_of, deadline_of
 from serve_app.api.intake import Fetch
 from serve_app.api.job_events import events_response, last_id
@@ -20,9 +21,8 @@ from serve_app.api.job_intake import (
     number,
     read_submission,
 )
-from serve_app.api.job_result import PARTIAL_HEADER, check_done, in_order, stored_answer
+from serve_app.api.job_result import PARTIAL_HEADER, JobResults, check_done, form_of, in_order
 from serve_app.api.job_views import job_view
-from serve_app.api.parse import writer_for
 from serve_app.api.parse_params import once
 from serve_app.document import PageResult
 from serve_app.documents.page_ranges import parse_page_ranges
@@ -44,10 +44,15 @@ class JobRoutes:
     """The handlers."""
 
     def __init__(
-        self, service: DocumentService, settings: AppSettings, jobs: Jobs, fetch: Fetch
+        self,
+        service: DocumentService,
+        settings: AppSettings,
+        jobs: Jobs,
+        results: JobResults,
+        fetch: Fetch,
     ) -> None:
         self._service, self._settings = service, settings
-        self._jobs, self._fetch = jobs, fetch
+        self._jobs, self._results, self._fetch = jobs, results, fetch
 
     def router(self, client: Depends, place: Depends) -> APIRouter:
         """The routes with their documentation; ``place`` is for those that hold a document."""
@@ -71,13 +76,15 @@ class JobRoutes:
         """Take a document in; its pages are predicted in the background."""
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         key = idempotency_key(request)
-        limit_bytes = self._settings.limits.max_request_bytes
-        upload = await before(deadline, read_submission(request, limit_bytes, self._fetch))
+        arrival = arrival_of(request)
+        read = read_submission(arrival.body, self._fetch)
+        upload = await before(deadline, read, given_up(request))
+        arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)
         params = job_params(request, upload.fields, self._settings)
         info = await before(deadline, self._service.inspect(upload.data))
         pages = parse_page_ranges(params.parse.pages, len(info.pages))
-        spec = JobSpec(info, tuple(pages), params.options, params.form)
+        spec = JobSpec(info, tuple(pages), params.options, params.form, upload.name)
         order = Order(
             caller_of(request).name,
             upload.data,
@@ -140,8 +147,8 @@ class JobRoutes:
         spec = await self._jobs.spec(job)
         params = form_params(spec.params, query, self._settings)
         pages = in_order(spec, list(await self._jobs.pages(job)))
-        work = stored_answer(request, self._jobs, job, spec, pages, writer_for(params), deadline)
-        response = await while_connected(request, deadline, work)
+        form = form_of(params, spec.name)
+        response = await self._results.answer(request, job, spec, pages, form, deadline)
         if job.state != "done":
             response.headers[PARTIAL_HEADER] = f"{len(pages)}/{job.pages}"
         return response
@@ -154,13 +161,14 @@ class JobRoutes:
         spec = await self._jobs.spec(job)
         params = form_params(spec.params, query, self._settings)
         page = await self._jobs.page(job, _index(number))
-        work = stored_answer(request, self._jobs, job, spec, [page], writer_for(params), deadline)
-        return await while_connected(request, deadline, work)
+        form = form_of(params, spec.name)
+        return await self._results.answer(request, job, spec, [page], form, deadline)
 
     async def image(self, job_id: str, number: str, request: Request) -> Response:
         """A picture of a page: one that was drawn, or one that its markdown refers to."""
         query = once(request.query_params.multi_items())
         _known(query, ("name",))
+        arrival_of(request).enter()
         job = await self._jobs.get(job_id, caller_of(request))
         page = await self._jobs.page(job, _index(number))
         if page.fault is not None:

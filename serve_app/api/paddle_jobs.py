@@ -13,11 +13,13 @@ from fastapi.params import Depends
 from starlette.responses import JSONResponse
 
 from serve_app.api import paddle_job_examples as examples
+from serve_app.api.arrival import arrival_of
 from serve_app.api.auth import caller_of
-from serve_app.api.connection import before, while_connected
+from serve_app.api.connection import before, given_up
 from serve_app.api.context import context_of, deadline_of, plain_token
 from serve_app.api.intake import Fetch
-from serve_app.api.job_result import check_done, in_order, stored_answer
+from serve_app.api.finish import finish_of
+from serve_app.api.job_result import Form, JobResults, check_done, in_order
 from serve_app.api.jobs import NOT_A_PAGE, media_type
 from serve_app.api.paddle_lines import JsonLinesWriter, pictures
 from serve_app.api.paddle_submission import (
@@ -50,10 +52,15 @@ class PaddleJobRoutes:
     """The handlers."""
 
     def __init__(
-        self, service: DocumentService, settings: AppSettings, jobs: Jobs, fetch: Fetch
+        self,
+        service: DocumentService,
+        settings: AppSettings,
+        jobs: Jobs,
+        results: JobResults,
+        fetch: Fetch,
     ) -> None:
         self._service, self._settings = service, settings
-        self._jobs, self._fetch = jobs, fetch
+        self._jobs, self._results, self._fetch = jobs, results, fetch
 
     def router(self, client: Depends, place: Depends) -> APIRouter:
         """The routes that ask for a key; ``place`` is for the one that holds a document."""
@@ -84,8 +91,10 @@ class PaddleJobRoutes:
         if platform := plain_token(request.headers.get("client-platform")):
             context.facts["client_platform"] = platform
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
-        limit_bytes = self._settings.limits.max_request_bytes
-        sent = await before(deadline, read_submission(request, limit_bytes, self._fetch))
+        arrival = arrival_of(request)
+        read = read_submission(arrival.body, self._fetch)
+        sent = await before(deadline, read, given_up(request))
+        arrival.enter()
         model = model_for(sent.asked_model, self._settings)
         pipeline = self._settings.models[model].pipeline
         options = predict_options(sent.payload, pipeline, self._settings)
@@ -151,6 +160,7 @@ class PaddleJobRoutes:
     async def image(self, job_id: str, number: str, name: str, request: Request) -> Response:
         """A picture of a page."""
         check(request, await self._jobs.secret(), job_id, _image(number, name))
+        arrival_of(request).enter()
         job = await self._jobs.get(job_id, SIGNED)
         # Signed by us, so it is a number.
         result = await self._jobs.result(job, int(number) - 1)
@@ -169,8 +179,12 @@ class PaddleJobRoutes:
         spec = await self._jobs.spec(job)
         pages = in_order(spec, list(await self._jobs.pages(job)))
         links = await self._links(request, job)
-        work = stored_answer(request, self._jobs, job, spec, pages, writer(job, links), deadline)
-        return await while_connected(request, deadline, work)
+        made = writer(job, links)
+        finish = finish_of(
+            spec.options, self._settings.models[model_for(job.model, self._settings)]
+        )
+        form = Form(lambda service: made, finish)
+        return await self._results.answer(request, job, spec, pages, form, deadline)
 
     async def _links(self, request: Request, job: Job) -> Links:
         """They last as long as the results do."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pydantic_core
-from starlette.requests import Request
 
 from serve_app.api import schemas
+from serve_app.api.body import Body
 from serve_app.api.errors import InvalidBody
-from serve_app.api.intake import Fetch, decode_file, is_json, is_url, parse_json, read_body
+from serve_app.api.intake import Fetch, is_json, is_url, parse_json
 from serve_app.api.paddlex import options_of, validate
 from serve_app.api.upload import read_upload
-from serve_app.document import PredictOptions
+from serve_app.document import FileBytes, PredictOptions
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.settings import AppSettings, PipelineName
 
@@ -38,43 +39,42 @@ class Submission:
         batch: the client's name for several jobs.
     """
 
-    data: bytes
+    data: FileBytes
     asked_model: str
     payload: Mapping[str, Any]
     pages: str | None
     batch: str | None
 
 
-async def read_submission(request: Request, limit_bytes: int, fetch: Fetch) -> Submission:
+async def read_submission(body: Body, fetch: Fetch) -> Submission:
     """Read it.
 
     Raises:
         InvalidRequest: no file, no model, options that are no object.
-        OcrServeError: see ``read_upload`` and ``decode_file``.
+        OcrServeError: see ``read_upload``, ``parse_json``, and what ``fetch`` raises.
     """
-    if is_json(request.headers.get("content-type", "")):
-        body = await read_body(request, limit_bytes)
-        value = await parse_json(body, request.headers.get("content-type", ""))
+    content_type = body.request.headers.get("content-type", "")
+    if is_json(content_type):
+        value = await parse_json(await body.read(), content_type)
         if not isinstance(value, dict):
             raise InvalidRequest("The body must be an object with `fileUrl` and `model`")
         url = value.get("fileUrl")
         if not isinstance(url, str) or not is_url(url):
             raise InvalidRequest("`fileUrl` must be an http(s) URL; files are sent as a form")
         _model(value)  # before the fetch
-        return _submission(await decode_file(url, fetch), value)
-    if not is_form(request):
+        return _submission(await fetch(url.strip(), body.hold), value)
+    if not is_form(content_type):
         raise InvalidRequest("Send a form (multipart/form-data) with `file`, or JSON (`fileUrl`)")
-    upload = await read_upload(request, limit_bytes, fetch)
+    upload = await read_upload(body, fetch)
     return _submission(upload.data, upload.fields)
 
 
-def is_form(request: Request) -> bool:
-    """Whether the body is announced as one that can hold a file."""
-    given = request.headers.get("content-type", "")
-    return given.split(";")[0].strip().lower() == "multipart/form-data"
+def is_form(content_type: str) -> bool:
+    """Whether a body is announced as one that can hold a file."""
+    return content_type.split(";")[0].strip().lower() == "multipart/form-data"
 
 
-def _submission(data: bytes, given: Mapping[str, Any]) -> Submission:
+def _submission(data: FileBytes, given: Mapping[str, Any]) -> Submission:
     pages, batch = _text(given, "pageRanges"), _text(given, "batchId")
     return Submission(data, _model(given), _payload(given), pages, batch)
 
@@ -141,7 +141,12 @@ def predict_options(
     except InvalidBody as error:
         listed = [f"{one['loc'].removeprefix('body.')}: {one['msg']}" for one in error.errors]
         raise InvalidRequest("optionalPayload: " + "; ".join(listed)) from None
-    return options_of(form, pipeline, settings.paddlex.visualize)
+    return dataclasses.replace(
+        options_of(form, pipeline, settings.paddlex.visualize),
+        keep_all_text=settings.paddlex.keep_all_text,
+        text_layer=settings.paddlex.text_layer,
+        priority=settings.jobs.priority,
+    )
 
 
 def _camel(name: str) -> str:

@@ -25,9 +25,9 @@ from serve_app.api.context import (
     priority_of,
 )
 from serve_app.api.errors import NOT_AN_OBJECT, InvalidBody
-from serve_app.api.file_text import LONG_BYTES, FileText, take_apart
+from serve_app.api.file_text import json_of
 from serve_app.api.finish import finish_of
-from serve_app.api.intake import Fetch, check_json, decode_file, in_thread
+from serve_app.api.intake import Fetch, decode_file
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
 from serve_app.api.request_task import RequestTask, RequestTasks
@@ -36,8 +36,6 @@ from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings, PipelineName
 
-# A short body, the text of its file and the file are there at the same time.
-SHORT_COPIES = 3
 # Told to the client; what is beyond them is one more.
 MAX_ERRORS = 9
 
@@ -120,7 +118,7 @@ class PaddlexRoutes:
             return await while_connected(request, deadline, work)
 
     async def _read(self, request: Request, body: Body, endpoint: Endpoint) -> Call:
-        value, text = await _json_of(body)
+        value, text = await json_of(body)
         context = context_of(request)
         if isinstance(value, dict):
             context.log_id = plain_token(value.get("logId")) or context.log_id
@@ -148,15 +146,6 @@ class PaddlexRoutes:
         work = Work(call.data, info, pages, endpoint.model, call.options, finish)
         writer = endpoint.writer(task.context.log_id)
         return await answer(self._service, work, deadline, writer, task)
-
-
-async def _json_of(body: Body) -> tuple[object, FileText | None]:
-    """The value of the body; the text of a long ``file`` is apart."""
-    raw = await body.read()
-    check_json(raw, body.request.headers.get("content-type", ""))
-    if len(raw) <= LONG_BYTES:
-        body.hold(SHORT_COPIES * len(raw))
-    return await in_thread(len(raw), lambda: take_apart(raw))
 
 
 def validate(schema: type[AnyRequest], value: object) -> AnyRequest:

@@ -53,7 +53,7 @@ class RequestTasks:
         ledger: TaskLedger | None = None,
         record: Callable[[TaskRecord, float], None] = lambda record, seconds: None,
     ) -> None:
-        self._spools, self._record = spools, record
+        self.spools, self._record = spools, record
         self._ledger = ledger or TaskLedger()
 
     @contextmanager
@@ -62,7 +62,7 @@ class RequestTasks:
 
         What the task holds has to be closed when the request ends: the ledger looks then.
         """
-        task = RequestTask(context, RequestIds(context.request_id), self._ledger, self._spools)
+        task = RequestTask(context, RequestIds(context.request_id), self._ledger, self.spools)
         context.resources.enter_context(self._ledger.task(task.ids.task))
         ended: tuple[Outcome, str | None] = SUCCESS
         try:

@@ -165,6 +165,8 @@ class Driver:
         except Exception as error:
             if not isinstance(error, OcrServeError):
                 log.exception("job broken off", extra={"job": turn.job.id})
+            else:
+                self._tell(turn.job.id, error)
             return after_error(turn, error, self._rules)
 
     async def _predict(self, turn: Turn) -> None:
@@ -230,7 +232,8 @@ class Driver:
         """Its file first: a page that is noted is there."""
         job_id = turn.job.id
         if isinstance(page, FailedPage):
-            fault = Fault(page.error.code, str(page.error))
+            fault = Fault(page.error.code, page.error.client_message)
+            self._tell(job_id, page.error)
             stored = StoredPage(page.index, 0, fault)
         else:
             # Encoded by the thread that writes it.
@@ -239,6 +242,13 @@ class Driver:
             stored = StoredPage(page.index, size)
         await self._store.store_page(job_id, turn.token, stored, epoch())
         self._changes.tell(job_id)
+
+    def _tell(self, job_id: str, error: OcrServeError) -> None:
+        """Log what the job's owner is not told."""
+        if error.outside:
+            log.info(
+                "error of a job", extra={"job": job_id, "code": error.code, "detail": str(error)}
+            )
 
     async def _makes_way(self, job: Job, pages: int) -> bool:
         """Whether somebody waits whose turn it is rather; not while there is room for both."""
@@ -266,6 +276,8 @@ class Driver:
         self._changes.tell(job.id)
         if job.ended:
             self._ended(job)
+            if job.input_bytes:
+                return  # it is part of some forms of the result
             with contextlib.suppress(OcrServeError):  # swept with the job
                 await self._files.delete(job.id, INPUT)
 

@@ -55,7 +55,9 @@ class LocalFiles:
         except OSError as error:
             text = f"the jobs' folder {self._folder}: {error.strerror}"
             if error.errno in _FULL:
-                raise StorageFull(text, 30.0) from None
+                full = StorageFull(text, 30.0)
+                full.outside = "The disk has no room for the files of jobs"
+                raise full from None
             raise JobsUnavailable(text) from None
 
     def _put(self, job_id: str, name: str, parts: Iterable[bytes]) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from serve_app.document import DocumentInfo, PredictOptions
+from serve_app.option_values import OPTION_TYPES
 from serve_app.policy.job import Fault, Job
 
 
@@ -19,12 +21,14 @@ class JobSpec:
         info: what the headers of the file say.
         pages: indexes from 0, in the order of the answer.
         params: as they were given, for the form of the answer.
+        name: what the client calls the file; "" if it did not say.
     """
 
     info: DocumentInfo
     pages: tuple[int, ...]
     options: PredictOptions
     params: Mapping[str, str]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class StoredPage:
 
 
 _JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
+_OPTIONS: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(type_) for name, type_ in OPTION_TYPES.items()
+}
 
 
 def job_to_text(job: Job) -> bytes:
@@ -63,5 +70,11 @@ def spec_to_text(spec: JobSpec) -> bytes:
 
 
 def spec_from_text(text: bytes | str) -> JobSpec:
-    """Inverse of ``spec_to_text``."""
-    return _SPEC.validate_json(text)
+    """Inverse of ``spec_to_text``; also of that of a version with fewer fields."""
+    spec = _SPEC.validate_json(text)
+    # JSON has neither tuples nor numbers as keys, and PaddleX tells them from what it has.
+    predict = {
+        name: _OPTIONS[name].validate_python(value) if name in _OPTIONS else value
+        for name, value in spec.options.predict.items()
+    }
+    return replace(spec, options=replace(spec.options, predict=predict))

@@ -17,10 +17,11 @@ from typing import Literal
 
 from serve_app.changes import until_set
 from serve_app.clock import epoch, now
-from serve_app.document import PageResult
+from serve_app.document import FileBytes, PageResult
 from serve_app.engines.codec import decode_result
 from serve_app.errors import (
     IdempotencyConflict,
+    JobNotDone,
     JobNotFound,
     OcrServeError,
     PageNotFound,
@@ -52,7 +53,7 @@ class Order:
     """
 
     owner: str
-    data: bytes
+    data: FileBytes
     spec: JobSpec
     model: str
     priority: Priority
@@ -292,6 +293,18 @@ class Jobs:
             raise PageNotFound(f"The job has no result of page {index + 1}")
         return await asyncio.to_thread(decode_result, data)
 
+    async def file(self, job: Job) -> bytes:
+        """The document itself.
+
+        Raises:
+            JobNotDone: it is not kept of a job that did not end well.
+        """
+        data = await self._files.get(job.id, INPUT)
+        if data is None:
+            await self.spec(job)  # it may be gone altogether
+            raise JobNotDone(f"The job is {job.state}: its file is not there any more")
+        return data
+
     async def secret(self) -> bytes:
         """URLs are signed with it."""
         if self._secret is None:
@@ -320,7 +333,8 @@ class Jobs:
 
 def _fingerprint(order: Order) -> str:
     """Of the file and of all that was asked for."""
-    rest = replace(order, data=b"", idempotency_key=None)
+    spec = replace(order.spec, name="")
+    rest = replace(order, data=b"", spec=spec, idempotency_key=None)
     digest = hashlib.sha256(order.data)
     digest.update(repr(rest).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -51,7 +51,7 @@ def after_error(turn: Turn, error: Exception, rules: JobRules) -> Change:
     now = epoch()
     fault = Fault(OcrServeError.code, "Internal server error")
     if isinstance(error, OcrServeError):
-        fault = Fault(error.code, str(error) or error.code)
+        fault = Fault(error.code, error.client_message)
     if isinstance(error, DeadlineExceeded):
         if now >= turn.job.deadline_at:
             return partial(overdue, now=now, rules=rules)

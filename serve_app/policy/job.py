@@ -270,5 +270,6 @@ def _end(job: Job, state: EndState, now: float, rules: JobRules, fault: Fault | 
         fault=fault,
         ended_at=now,
         expires_at=now + rules.retention_s,
-        input_bytes=0,  # nobody reads it again
+        # Nobody reads it again, but for a result that the file is a part of.
+        input_bytes=job.input_bytes if state == "done" else 0,
     )
