@@ -124,6 +124,7 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         ray_actor_options={"num_cpus": settings.gateway.num_cpus},
         max_ongoing_requests=settings.gateway.max_ongoing_requests
         + settings.gateway.max_uploads
+        + settings.jobs.max_waiting
         + REFUSALS,
         max_queued_requests=settings.gateway.max_queued_requests,
         # One that is replaced by a new version answers what it has begun. `ocr-serve run` drains

@@ -17,8 +17,8 @@ from serve_app.api.arrival import arrival_of
 from serve_app.api.auth import caller_of
 from serve_app.api.connection import before, given_up
 from serve_app.api.context import context_of, deadline_of, plain_token
-from serve_app.api.intake import Fetch
 from serve_app.api.finish import finish_of
+from serve_app.api.intake import Fetch
 from serve_app.api.job_result import Form, JobResults, check_done, in_order
 from serve_app.api.jobs import NOT_A_PAGE, media_type
 from serve_app.api.paddle_lines import JsonLinesWriter, pictures

@@ -25,7 +25,7 @@ from serve_app.jobs.job_changes import JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.turn import Turn
-from serve_app.jobs.verdict import after_error, after_pages
+from serve_app.jobs.verdict import after_error, after_pages, told
 from serve_app.policy import job as jobs
 from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, LeaseLost
 from serve_app.policy.job_queue import should_yield
@@ -219,7 +219,7 @@ class Driver:
             # Not `wait_for`: see ``changes.until_set``.
             await asyncio.wait({coming}, timeout=stall_s)
             if not coming.done():
-                raise PageFailed(f"no page came for {stall_s:g} s")
+                raise told(PageFailed(f"no page came for {stall_s:g} s"))
             return coming.result()
         except StopAsyncIteration:
             return None
@@ -246,9 +246,8 @@ class Driver:
     def _tell(self, job_id: str, error: OcrServeError) -> None:
         """Log what the job's owner is not told."""
         if error.outside:
-            log.info(
-                "error of a job", extra={"job": job_id, "code": error.code, "detail": str(error)}
-            )
+            facts = {"job": job_id, "code": error.code, "detail": str(error)}
+            log.info("error of a job", extra=facts)
 
     async def _makes_way(self, job: Job, pages: int) -> bool:
         """Whether somebody waits whose turn it is rather; not while there is room for both."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from serve_app.document import FileBytes
 from serve_app.errors import JobsUnavailable, StorageFull
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class LocalFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def put(self, job_id: str, name: str, parts: Iterable[bytes]) -> int:
+    async def put(self, job_id: str, name: str, parts: Iterable[FileBytes]) -> int:
         """See ``ports.FileStore``."""
         return await self._run(lambda: self._put(job_id, name, parts))
 
@@ -60,7 +61,7 @@ class LocalFiles:
                 raise full from None
             raise JobsUnavailable(text) from None
 
-    def _put(self, job_id: str, name: str, parts: Iterable[bytes]) -> int:
+    def _put(self, job_id: str, name: str, parts: Iterable[FileBytes]) -> int:
         folder = self._folder / job_id
         for one in (self._folder.parent, folder):  # other people's documents: for nobody else
             one.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
+from serve_app.document import FileBytes
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.policy.job import Change, Job, JobRules, Lease
 from serve_app.policy.job_queue import QueueBounds, QueueView
@@ -113,7 +114,7 @@ class FileStore(Protocol):
     Raises (all of them): JobsUnavailable: the store cannot be used. StorageFull.
     """
 
-    async def put(self, job_id: str, name: str, parts: Iterable[bytes]) -> int:
+    async def put(self, job_id: str, name: str, parts: Iterable[FileBytes]) -> int:
         """Write a file, in place of one of that name; its bytes."""
         ...
 

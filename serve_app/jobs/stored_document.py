@@ -19,14 +19,15 @@ from serve_app.errors import OcrServeError, PageFailed
 from serve_app.formats.assembly import Plan
 from serve_app.jobs.records import StoredPage
 from serve_app.jobs.service import Jobs
+from serve_app.jobs.verdict import told
 from serve_app.policy.job import Fault, Job
 from serve_app.ports import AssembledDocument, DocumentService, ModelStatus, Readiness
 
 
 def error_of(fault: Fault) -> OcrServeError:
     """A stored fault as an error again: its code and its text."""
-    error = PageFailed(fault.message)
-    error.code, error.outside = fault.code, None  # the text was one for clients already
+    error = told(PageFailed(fault.message))
+    error.code = fault.code
     return error
 
 

@@ -37,13 +37,19 @@ def after_pages(turn: Turn, pages: Sequence[StoredPage], rules: JobRules) -> Cha
     now = epoch()
     if len(pages) < turn.job.pages:
         if not turn.over:
-            raise PageFailed("not all pages came back")
+            raise told(PageFailed("not all pages came back"))
         return partial(handed_back, token=turn.token, now=now)
     faults = [page.fault for page in pages if page.fault is not None]
     end = partial(ended, token=turn.token, now=now, rules=rules)
     if faults and len(faults) == len(pages):
         return partial(end, state="failed", fault=faults[0])
     return partial(end, state="done")
+
+
+def told(error: OcrServeError) -> OcrServeError:
+    """``error``, whose text is our own: clients may read it."""
+    error.outside = None
+    return error
 
 
 def after_error(turn: Turn, error: Exception, rules: JobRules) -> Change:

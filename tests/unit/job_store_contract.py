@@ -23,7 +23,7 @@ MODELS = ("ocr", "structure")
 SPEC = JobSpec(
     DocumentInfo("pdf", (PageInfo(0, 10, 20), PageInfo(1, 30, 40))),
     (1, 0),
-    PredictOptions({"use_doc_unwarping": True, "layout_unclip_ratio": [1.0, 2.0]}, visualize=True),
+    PredictOptions({"use_doc_unwarping": True, "layout_unclip_ratio": (1.0, 2.0)}, visualize=True),
     {"format": "json", "pages": "2,1"},
 )
 

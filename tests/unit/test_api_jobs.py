@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pypdfium2
 import pytest
 
 from serve_app.api.auth import role_of
@@ -20,6 +21,14 @@ PNG = documents.picture("png")
 
 def pages(count: int) -> bytes:
     return documents.tiff([(64, 48)] * count)
+
+
+def text_of(data: bytes) -> str:
+    pdf = pypdfium2.PdfDocument(data)
+    try:
+        return "\n".join(page.get_textpage().get_text_range() for page in pdf)
+    finally:
+        pdf.close()
 
 
 async def test_a_job_is_accepted_at_once_and_done_later(tmp_path: Path) -> None:
@@ -48,7 +57,7 @@ async def test_a_job_is_accepted_at_once_and_done_later(tmp_path: Path) -> None:
 async def test_the_result_comes_in_any_form_and_is_that_of_parse(tmp_path: Path) -> None:
     async with job_scene(tmp_path) as scene:
         job = await scene.ended_job(pages(2), format="text")
-        for form in ("markdown", "json", "text"):
+        for form in ("markdown", "json", "text", "html", "hocr", "alto", "chunks"):
             want = await scene.client.post("/v1/parse", params={"format": form}, content=pages(2))
             url = f"/v1/jobs/{job['id']}/result"
             got = await scene.client.get(url, params={"format": form})
@@ -254,11 +263,67 @@ async def test_a_second_delete_forgets_the_job_and_its_files(tmp_path: Path) -> 
         assert list((tmp_path / "files").glob("*")) == []
 
 
-async def test_an_ended_job_keeps_its_results_but_not_its_file(tmp_path: Path) -> None:
-    async with job_scene(tmp_path) as scene:
-        job = await scene.ended_job(pages(2))
+async def test_a_job_that_did_not_end_well_keeps_its_results_but_not_its_file(
+    tmp_path: Path,
+) -> None:
+    service = FakeDocumentService(errors={2: PageFailed("no")})
+    async with job_scene(tmp_path, service) as scene:
+        job = await scene.ended_job(pages(3))
         await eventually(lambda: not list((tmp_path / "files").glob("*/input")))
         assert len(list((tmp_path / "files" / job["id"]).glob("page-*"))) == 2
+        url = f"/v1/jobs/{job['id']}/result"
+        partial = {"partial": "true", "format": "docx"}
+        assert (await scene.client.get(url, params=partial)).status_code == 200
+        answer = await scene.client.get(url, params={**partial, "format": "pdf"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "job_not_done")
+        assert "its file is not there" in answer.json()["error"]["message"]
+
+
+async def test_the_file_of_a_done_job_goes_with_its_results(tmp_path: Path) -> None:
+    data = pages(2)
+    async with job_scene(tmp_path) as scene:
+        job = await scene.ended_job(data)
+        assert (tmp_path / "files" / job["id"] / "input").read_bytes() == data
+        assert job["stored_bytes"] > len(data)
+        await scene.client.delete(f"/v1/jobs/{job['id']}")
+        assert list((tmp_path / "files").glob("*")) == []
+
+
+async def test_files_that_are_put_together_are_those_of_parse(tmp_path: Path) -> None:
+    files = {"file": ("letter.tiff", pages(2))}
+    async with job_scene(tmp_path) as scene:
+        answer = await scene.client.post("/v1/jobs", files=files)
+        job = await scene.job(answer.json()["id"], wait=30)
+        for form in ("pdf", "docx"):
+            want = await scene.client.post("/v1/parse", params={"format": form}, files=files)
+            url = f"/v1/jobs/{job['id']}/result"
+            got = await scene.client.get(url, params={"format": form})
+            assert (want.status_code, got.status_code) == (200, 200)
+            for header in ("content-type", "content-disposition", "content-security-policy"):
+                assert got.headers[header] == want.headers[header]
+            assert got.content[:4] == want.content[:4]
+            if form == "pdf":
+                assert text_of(got.content) == text_of(want.content)
+                assert "Hello 42" in text_of(got.content)
+        assert scene.ledger.open_entries == 0
+
+
+async def test_what_was_asked_of_a_job_reaches_its_pages(tmp_path: Path) -> None:
+    asked = {
+        "model": "structure",
+        "text_layer": "only",
+        "layout_threshold": '{"0": 0.4}',
+        "layout_unclip_ratio": "[1.0, 2.0]",
+        "orientation": "auto",
+    }
+    async with job_scene(tmp_path) as scene:
+        await scene.ended_job(PNG, **asked)
+        await scene.client.post("/v1/parse", params=asked, content=PNG)
+        of_job, of_parse = (call.options for call in scene.service.calls)
+        assert of_job.predict == of_parse.predict
+        assert of_job.predict["layout_threshold"] == {0: 0.4}
+        assert (of_job.text_layer, of_job.auto_orientation) == ("only", True)
+        assert of_job.keep_all_text == of_parse.keep_all_text
 
 
 async def test_one_page_and_its_pictures(tmp_path: Path) -> None:
@@ -301,11 +366,11 @@ async def test_a_page_that_fails_fails_the_job_and_says_why(tmp_path: Path) -> N
     async with job_scene(tmp_path, service) as scene:
         job = await scene.ended_job(pages(3))
         assert job["state"] == "failed"
-        assert job["error"] == {"code": "page_failed", "message": "it raised ValueError"}
+        assert job["error"] == {"code": "page_failed", "message": PageFailed.outside}
         assert job["pages"]["done"] == 1
         result = await scene.client.get(f"/v1/jobs/{job['id']}/result")
         assert result.status_code == 409
-        assert "it raised ValueError" in result.json()["error"]["message"]
+        assert PageFailed.outside in result.json()["error"]["message"]
 
 
 async def test_an_unexpected_error_fails_the_job_without_its_text(tmp_path: Path) -> None:
@@ -323,7 +388,7 @@ async def test_with_partial_pages_a_job_is_done_with_the_others(tmp_path: Path) 
         result = await scene.client.get(f"/v1/jobs/{job['id']}/result")
         assert result.headers["x-ocr-failed-pages"] == "2"
         second = result.json()["pages"][1]
-        assert second["error"] == {"code": "page_failed", "message": "it raised ValueError"}
+        assert second["error"] == {"code": "page_failed", "message": PageFailed.outside}
         events = events_of((await scene.client.get(f"/v1/jobs/{job['id']}/events")).text)
         assert "error" in next(data for name, _, data in events if data.get("page") == 2)
 

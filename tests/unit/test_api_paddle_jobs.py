@@ -303,7 +303,7 @@ async def test_states_that_the_clients_do_not_know_are_failed(tmp_path: Path) ->
         scene.jobs.start()
         await scene.job(second, wait=30)
         failed = await status(scene, second)
-        assert (failed["state"], failed["errorMsg"]) == ("failed", "it raised ValueError")
+        assert (failed["state"], failed["errorMsg"]) == ("failed", PageFailed.outside)
         assert "resultUrl" not in failed
 
 

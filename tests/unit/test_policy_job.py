@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from serve_app.policy.job import (
+    EndState,
     Fault,
     Job,
     JobRules,
@@ -145,10 +146,13 @@ def test_a_job_whose_drivers_all_die_fails() -> None:
     assert job.lease is None
 
 
-def test_an_ended_job_has_no_input_and_expires() -> None:
-    job = ended(running(), "t", "done", 20.0, RULES)
-    assert (job.state, job.ended_at, job.expires_at) == ("done", 20.0, 120.0)
-    assert (job.input_bytes, job.lease) == (0, None)
+@pytest.mark.parametrize(("state", "input_bytes"), [("done", 7), ("failed", 0)])
+def test_an_ended_job_expires_and_has_its_input_if_it_is_done(
+    state: EndState, input_bytes: int
+) -> None:
+    job = ended(running(), "t", state, 20.0, RULES)
+    assert (job.state, job.ended_at, job.expires_at) == (state, 20.0, 120.0)
+    assert (job.input_bytes, job.lease) == (input_bytes, None)
 
 
 def test_cancel_ends_a_job_that_waits_or_runs_and_no_other() -> None:
