@@ -129,7 +129,7 @@ async def test_a_document_that_fails_is_told_and_does_not_stop_the_others(tmp_pa
         summary = await run(scene, tmp_path / "in")
         assert (summary.count("done"), summary.count("failed")) == (1, 2)
         reasons = {one.source.name: why for one, why in summary.failures.items()}
-        assert reasons["b.tiff"] == "page_failed: it raised ValueError"
+        assert reasons["b.tiff"] == f"page_failed: {PageFailed.outside}"
         assert reasons["c.png"].startswith("unsupported_file: ")
         # Tried anew by the next run, not answered with the old failure.
         service.errors = {}
