@@ -35,6 +35,21 @@ def test_a_picture_that_is_the_page_is_text() -> None:
     assert labels == {"text"}
 
 
+@pytest.mark.parametrize(
+    ("words", "label"), [("Pia Rutschmann, Marktgasse 28", "text"), ("Umsatz 40 %", "image")]
+)
+def test_lines_scattered_over_a_picture_of_the_page_are_text_if_they_say_much(
+    words: str, label: str
+) -> None:
+    """An invoice, whose parts begin in many places; and a chart with its labels."""
+    lines = [
+        line(words, 30 + 137 * (row * 7 % 5) + row * 11, 40 + row * 42, size=30)
+        for row in range(30)
+    ]
+    labels = {block.label for block in blocks_of(lines, picture(0, 0, WIDTH, HEIGHT))}
+    assert labels == {label}
+
+
 def test_one_line_in_a_box_of_its_size_is_text() -> None:
     one = line("Cette ligne est une ligne", 100, 100)
     (block,) = blocks_of([one], picture(95, 95, 360, 125))
