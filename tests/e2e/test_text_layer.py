@@ -10,7 +10,7 @@ from tests import documents
 from tests.corpus import corpus_file
 from tests.e2e.server import Server
 from tests.layer_documents import page_pdf, text
-from tests.word_f1 import compare, joined, text_layer
+from tests.word_f1 import compare, text_layer
 
 pytestmark = pytest.mark.e2e
 
