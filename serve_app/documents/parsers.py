@@ -132,6 +132,11 @@ class Parsers:
         with self._in_use(), contextlib.suppress(ParserUnavailable):
             await self._started()
 
+    def rest(self) -> None:
+        """End the host, unless it is in use; the next job starts another."""
+        if not self._jobs:
+            self._expire()
+
     async def close(self) -> None:
         """End the host and with it all its processes; who still waits for one is told."""
         self._closed = True
