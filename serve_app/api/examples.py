@@ -224,7 +224,7 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     page = {"page": 1, "width": 150, "height": 40, "text": ["Hello 42"]}
     document = {
         "document": {"type": "image", "pages": 1},
-        "pages": [{**page, "markdown": "Hello 42", "result": HELLO_BLOCK}],
+        "pages": [{**page, "markdown": "Hello 42", "furniture": [], "result": HELLO_BLOCK}],
         "notices": [],
     }
     answers = {

@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.boxes import union
-from serve_app.layout.unit import Unit, columns_of
+from serve_app.layout.unit import Unit, columns_of, flat
 
 # Lines of running text are at least so long, in letters, and fill so much of their column.
 _PROSE_LETTERS, _PROSE_FILL, _PROSE_LINES = 18, 0.6, 3
@@ -44,6 +44,7 @@ def is_column_boundary(
         size: height of a line.
         strips: how many of such stacks there are in all.
     """
+    left, right = flat(left), flat(right)
     if _is_marker(left) or not _beside(left, right):
         return False
     gap = min(unit.box[0] for unit in right) - max(unit.box[2] for unit in left)
@@ -68,7 +69,7 @@ def is_column_boundary(
 
 def is_prose(units: Sequence[Unit], size: float) -> bool:
     """Whether lines below each other are running text: long, and filling their column."""
-    return _Stack(units, size).is_prose
+    return _Stack(flat(units), size).is_prose
 
 
 class _Stack:

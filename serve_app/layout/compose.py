@@ -23,8 +23,9 @@ from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
 from serve_app.layout.unit import Row, Unit
 
-# Part of the page's height at its upper and lower end where headers and footers are.
-_EDGE = 0.12
+# Parts of the page's height at its upper and lower end: where headers and footers are, and where a
+# page number may be that is all there is in its row.
+_EDGE, _NUMBER_EDGE = 0.12, 0.25
 # Part of the page's height in which the title of a document begins.
 _TITLE_PART = 0.5
 
@@ -62,7 +63,7 @@ class _Composer:
         things = [Unit(self._regions.boxes[index], region=index) for index in solid]
         head, body, tail = self._split_edges(text)
         for part in (head, body + things, tail):
-            for column in reading_order(part):
+            for column in reading_order(part, self._regions.boxes):
                 yield from self._column(column)
         for row in rows(aside):
             yield self._aside(row)
@@ -71,10 +72,11 @@ class _Composer:
         """Headers, text, footers: what is as near to the edge as a header is one, too."""
         places = [(unit, self._middle(unit)) for unit in text]
         slack = 0.4 * self._size / max(self._page.height, 1)
-        furniture = [middle for unit, middle in places if self._label(unit) in FURNITURE]
+        labelled = [middle for unit, middle in places if self._label(unit) in FURNITURE]
+        furniture = [middle for middle in labelled if not _EDGE < middle < 1 - _EDGE]
         furniture += _lone_numbers(places, slack)
-        low = max((middle for middle in furniture if middle < _EDGE), default=-1.0) + slack
-        high = min((middle for middle in furniture if middle > 1 - _EDGE), default=2.0) - slack
+        low = max((middle for middle in furniture if middle < 0.5), default=-1.0) + slack
+        high = min((middle for middle in furniture if middle >= 0.5), default=2.0) - slack
         head = [unit for unit, middle in places if middle <= low]
         tail = [unit for unit, middle in places if middle > low and middle >= high]
         body = [unit for unit, middle in places if low < middle < high]
@@ -184,7 +186,8 @@ def _lone_numbers(places: Sequence[tuple[Unit, float]], slack: float) -> list[fl
     for end in (min, max):
         edge = end((middle for _, middle in places), default=0.0)
         row = [unit for unit, middle in places if abs(middle - edge) <= slack]
-        if len(row) == 1 and is_number(row[0].text):
+        at_edge = not _NUMBER_EDGE < edge < 1 - _NUMBER_EDGE
+        if at_edge and len(row) == 1 and is_number(row[0].text):
             found.append(edge)
     return found
 

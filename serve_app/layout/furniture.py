@@ -19,12 +19,12 @@ from serve_app.layout.boxes import union
 from serve_app.layout.joining import join
 from serve_app.layout.labels import FURNITURE, SOLID, TITLES
 
-# Parts of the page's height: where furniture is, where a page number may be by itself, and how
-# far apart the same line may be on two pages.
-_EDGE, _NUMBER_EDGE, _SAME_PLACE = 0.15, 0.1, 0.012
+# Parts of the page's height: where furniture is; with wide margins, where it is in the first row
+# that stands apart; where a page number may be by itself; how far apart a line is on two pages.
+_EDGE, _WIDE_EDGE, _NUMBER_EDGE, _SAME_PLACE = 0.15, 0.25, 0.1, 0.012
 _MOST_ROWS = 6
 # How far a page is looked around, and how alike texts are that differ by what was misread.
-_NEAR, _ALIKE, _SAME_HEIGHT = 3, 0.85, 1.4
+_NEAR, _ALIKE, _SAME_HEIGHT = 4, 0.85, 1.4
 # A page with more lines that are numbers has them on an axis or in a table.
 _MOST_NUMBERS = 3
 # In line heights: what a page number keeps from the text.
@@ -86,8 +86,10 @@ def edges_of(page: PageResult) -> Edges:
         if block.label not in SOLID
         for index in block.lines
     ]
-    top = sorted((edge for edge in found if edge.middle < _EDGE), key=lambda edge: edge.middle)
-    bottom = sorted((edge for edge in found if edge.middle > 1 - _EDGE), key=lambda e: -e.middle)
+    top = sorted((edge for edge in found if edge.middle < _WIDE_EDGE), key=lambda edge: edge.middle)
+    bottom = sorted(
+        (edge for edge in found if edge.middle > 1 - _WIDE_EDGE), key=lambda e: -e.middle
+    )
     numbers = sum(is_number(line.text) for line in page.lines)
     return Edges(_rows(top), _rows(bottom), len(page.lines), numbers)
 
@@ -152,6 +154,8 @@ def _from_edge(
     for place, row in enumerate(rows):
         found = [edge.line for edge in row if _repeats(edge, others) >= wanted]
         inner = rows[place + 1][0] if place + 1 < len(rows) else None
+        if _EDGE <= row[0].middle <= 1 - _EDGE and (place or not _is_apart(row[0], inner)):
+            return
         lone = [edge.line for edge in row if numbers and _is_lone_number(edge, inner)]
         if len(found) + len(lone) > 0 and {*found, *lone} >= {edge.line for edge in row}:
             found += lone
@@ -180,6 +184,10 @@ def _is_same(one: EdgeLine, other: EdgeLine) -> bool:
 def _is_lone_number(edge: EdgeLine, inner: EdgeLine | None) -> bool:
     if not edge.is_number or _NUMBER_EDGE < edge.middle < 1 - _NUMBER_EDGE:
         return False
+    return _is_apart(edge, inner)
+
+
+def _is_apart(edge: EdgeLine, inner: EdgeLine | None) -> bool:
     return inner is None or abs(inner.middle - edge.middle) > edge.height * (1 + _APART)
 
 

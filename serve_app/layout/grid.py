@@ -51,8 +51,12 @@ class Grid:
     @property
     def html(self) -> str:
         """As PaddleX's table models write it."""
-        body = "".join(f"<tr>{''.join(self._row(number))}</tr>" for number in range(len(self.rows)))
-        return f"<html><body><table>{body}</table></body></html>"
+        return f"<html><body><table>{self.body}</table></body></html>"
+
+    @property
+    def body(self) -> str:
+        """The rows alone."""
+        return "".join(f"<tr>{''.join(self._row(number))}</tr>" for number in range(len(self.rows)))
 
     def _row(self, number: int) -> list[str]:
         """The cells of a row, with empty ones where nothing reaches down from above."""

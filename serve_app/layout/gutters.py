@@ -7,7 +7,7 @@ picture (``engines/gutter_cuts.py``).
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -90,11 +90,13 @@ def _across(begin: float, flat: Sequence[int], boxes: Sequence[Box], size: float
     ]
     if len(across) > 2 * (len(left) + len(right)):
         return []
-    return [
-        Suspect(i, min(edge, begin - _BEGINS * size), begin)
-        for i in across
-        if _has_neighbour(boxes[i], middles, size)
-    ]
+    across.sort(key=lambda i: boxes[i][1])
+    near: set[int] = set()
+    for i in (*across, *reversed(across)):  # a line beside one that is near is near, too
+        if i not in near and _has_neighbour(boxes[i], middles, size):
+            near.add(i)
+            insort(middles, (boxes[i][1] + boxes[i][3]) / 2)
+    return [Suspect(i, min(edge, begin - _BEGINS * size), begin) for i in across if i in near]
 
 
 def _has_neighbour(box: Box, middles: Sequence[float], size: float) -> bool:

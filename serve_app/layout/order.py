@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
+from serve_app.document import Box
+from serve_app.layout.boxes import covered, union
 from serve_app.layout.columns import is_column_boundary, is_prose
-from serve_app.layout.unit import Row, Unit
+from serve_app.layout.unit import Row, Unit, flat
 
 # Cuts within cuts: newspapers need five or six. Bounds the time for spirals.
 _MAX_DEPTH = 16
@@ -36,17 +38,54 @@ _HARDLY_LESS = 0.8
 _SLACK = 0.2
 # In line heights.
 _HEADLINE = 1.6
+# Part of a thing that lies among the lines of a region to be in their way.
+_INTRUDES = 0.25
 # Of a lower box's height that has to lie beside another one to be in its row.
 _SAME_ROW = 0.5
 
 Interval = tuple[float, float]
 
 
-def reading_order(units: Sequence[Unit]) -> list[list[Row]]:
-    """The things of a page in order: columns of rows."""
+def reading_order(units: Sequence[Unit], regions: Sequence[Box] = ()) -> list[list[Row]]:
+    """The things of a page in order: columns of rows.
+
+    Args:
+        units: in any order.
+        regions: boxes of the regions that the units name.
+    """
     heights = [unit.height for unit in units if not unit.is_solid and unit.height > 0]
     size = median(heights) if heights else 1.0
-    return [rows(leaf) for leaf in _Cutter(size).cut(list(units), _MAX_DEPTH)]
+    leaves = _Cutter(size).cut(_in_regions(units, regions), _MAX_DEPTH)
+    return [rows(flat(leaf)) for leaf in leaves]
+
+
+def _in_regions(units: Sequence[Unit], regions: Sequence[Box]) -> list[Unit]:
+    """Lines of a region as one unit, if nothing else stands in it."""
+    found: dict[int, list[Unit]] = {}
+    for unit in units:
+        if unit.region is not None and not unit.is_solid and unit.region < len(regions):
+            found.setdefault(unit.region, []).append(unit)
+    whole: dict[int, Unit] = {}
+    for region, lines in found.items():
+        # Outlines of lines reach into the gutter; the model's box does not.
+        box = _overlap(union(line.box for line in lines), regions[region])
+        strange = (unit for unit in units if unit.region != region)
+        if len(lines) > 1 and not any(_is_in(unit.box, box) for unit in strange):
+            whole[region] = Unit(box, region=region, members=tuple(lines))
+    rest = [unit for unit in units if unit.is_solid or unit.region not in whole]
+    return [*rest, *whole.values()]
+
+
+def _overlap(one: Box, other: Box) -> Box:
+    """What two boxes share, or the first of them, if that is nothing."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[2], other[2]), min(one[3], other[3])
+    return (left, top, right, bottom) if left < right and top < bottom else one
+
+
+def _is_in(inner: Box, outer: Box) -> bool:
+    apart = inner[0] > outer[2] or inner[2] < outer[0] or inner[1] > outer[3] or inner[3] < outer[1]
+    return not apart and covered(inner, outer) > _INTRUDES
 
 
 class _Cutter:
@@ -55,7 +94,7 @@ class _Cutter:
 
     def cut(self, units: list[Unit], depth: int) -> list[list[Unit]]:
         if len(units) < 2 or depth == 0:
-            return [units]
+            return self._leaf(units, depth)
         columns = self._columns(units)
         if len(columns) == 1 or not all(map(self._is_running, columns)):
             # Parts of a form or an invoice are apart, and each has columns of its own.
@@ -67,7 +106,21 @@ class _Cutter:
         parts = self._bands(units)
         if len(parts) == 1:
             parts = self._split_at_gaps(units, self._size * _LARGE_GAP)
-        return self._down(parts, depth) if len(parts) > 1 else [units]
+        return self._down(parts, depth) if len(parts) > 1 else self._leaf(units, depth)
+
+    def _leaf(self, units: list[Unit], depth: int) -> list[list[Unit]]:
+        """What cannot be cut, but for regions that hold columns of their own."""
+        leaves: list[list[Unit]] = []
+        was_whole = False
+        for part in self._split_down(units, 0.0):
+            inner = list(part[0].members) if len(part) == 1 else []
+            whole = depth == 0 or not inner or len(self._columns(inner)) == 1
+            if whole and was_whole:
+                leaves[-1] = leaves[-1] + part
+            else:
+                leaves += [part] if whole else self.cut(inner, depth - 1)
+            was_whole = whole
+        return leaves
 
     def _down(self, parts: list[list[Unit]], depth: int) -> list[list[Unit]]:
         """Parts one below the other."""
@@ -150,7 +203,7 @@ class _Cutter:
 
     def _is_large(self, band: list[Unit]) -> bool:
         """Whether it is set in larger letters than the page: a headline is above its columns."""
-        return all(not unit.is_solid and unit.height > _HEADLINE * self._size for unit in band)
+        return all(unit.line is not None and unit.height > _HEADLINE * self._size for unit in band)
 
 
 class _Band:
@@ -168,7 +221,7 @@ class _Band:
     @property
     def is_line(self) -> bool:
         """Whether it is a line of text by itself."""
-        return len(self.units) == 1 and not self.units[0].is_solid
+        return len(self.units) == 1 and self.units[0].line is not None
 
 
 class _Group:

@@ -14,7 +14,7 @@ from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
 
 # In line heights.
-_GAP, _RUN_ON_GAP, _NEAR, _LARGE_GAP = 0.4, 0.6, 0.25, 1.6
+_GAP, _RUN_ON_GAP, _NEAR, _LARGE_GAP, _LIST_GAP = 0.4, 0.6, 0.25, 1.6, 1.2
 _INDENT, _MOST_INDENT = 0.8, 8.0
 _SLACK = 0.5
 # How much higher, and wider, letters are that are set apart by their size.
@@ -93,18 +93,27 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     size = max(low, high / 2)
     gap = below.box[1] - above.box[3]
     runs_on = _runs_on(above, below)
-    if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, _LARGE_GAP * size):
+    # Typescripts with double spacing have long lines; short ones as far apart are a list.
+    are_long = min(columns_of(above.text), columns_of(below.text)) > _SHORT
+    are_cells = len(above.cells) > 1 and len(below.cells) > 1
+    most = _LARGE_GAP if runs_on or are_long or are_cells else _LIST_GAP
+    if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, most * size):
         return True
     if not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0:
         return True
     larger = _is_larger(above, below) or _is_larger(below, above)
-    titles = [kinds.get(row.region or 0, "") in TITLES for row in (above, below) if row.region]
+    titles = [_kind(row, kinds) in TITLES for row in (above, below)]
     if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
-    if above.region != below.region and None not in (above.region, below.region):
+    are_rows = are_cells and not any(titles)  # of a receipt
+    if above.region != below.region and None not in (above.region, below.region) and not are_rows:
         # A model takes lines of an address for titles; a title stands apart, or is larger.
-        return larger or gap > usual + _NEAR * size or not any(titles)
+        return larger or gap > usual + _NEAR * size or all(titles) or not any(titles)
     return larger
+
+
+def _kind(row: Row, kinds: Mapping[int, str]) -> str | None:
+    return None if row.region is None else kinds.get(row.region)
 
 
 def _is_larger(one: Row, other: Row) -> bool:
@@ -122,12 +131,17 @@ def _pitch(row: Row) -> float:
 def _runs_on(above: Row, below: Row) -> bool:
     """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
     end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
+    if begin and end and (is_spaceless(end) or is_spaceless(begin)):
+        # Scripts without small letters: both lines fill the column, and no sentence has ended.
+        ends_together = above.box[2] > below.box[2] - below.height
+        begin_together = abs(above.box[0] - below.box[0]) < 0.5 * below.height
+        return ends_together and begin_together and end not in _ENDS
     return begin.islower() and (end.isalnum() or end in ",-\u00ad\u2010")
 
 
 def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]:
     lines = _Lines(stack)
-    kind = kinds.get(stack[0].region) if stack[0].region is not None else None
+    kind = _kind(stack[0], kinds)
     if kind in TITLES:
         yield Paragraph(stack)
         return
@@ -177,7 +191,9 @@ class _Lines:
     def __init__(self, stack: Sequence[Row]) -> None:
         self._rows = stack
         self._left = min(row.box[0] for row in stack)
-        self._right = max(row.box[2] for row in stack)
+        # Of many lines one or two may reach too far: they were detected so.
+        rights = sorted(row.box[2] for row in stack)
+        self._right = rights[len(rights) - 1 - len(rights) // 8]
         self._size = median([row.height for row in stack]) or 1.0
         lefts = sorted(row.box[0] for row in stack)
         self._usual_left = lefts[(len(lefts) - 1) // 2]
@@ -195,25 +211,33 @@ class _Lines:
     @property
     def are_apart(self) -> bool:
         """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
-        return self.break_early or self.are_short or self.are_centred
+        small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
+        if small * 2 > len(self._rows) and not self.have_leaders:
+            return False  # sentences that run on, in a narrow column
+        return self.have_leaders or self.break_early or self.are_short or self.are_centred
 
     @property
     def are_centred(self) -> bool:
         """Whether they are short and have the same middle, but not the same beginning."""
         lefts = [row.box[0] for row in self._rows]
         middles = [(row.box[0] + row.box[2]) / 2 for row in self._rows]
-        if max(lefts) - min(lefts) < self._size or max(middles) - min(middles) > self._size:
+        if max(lefts) - min(lefts) < 2 * self._size or max(middles) - min(middles) > self._size:
             return False
         return all(columns_of(row.text) <= _SHORT for row in self._rows)
 
     @property
+    def have_leaders(self) -> bool:
+        """Whether they are lines of a table of contents."""
+        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
+        return len(self._rows) > 1 and leaders * 2 >= len(self._rows)
+
+    @property
     def break_early(self) -> bool:
-        """Whether most lines end though the next word had found room, or end in leaders."""
+        """Whether most lines end though the next word had found room."""
         if len(self._rows) < 2:
             return False
-        leaders = sum(bool(_LEADERS.search(row.text)) for row in self._rows)
         early = sum(self.ends_early(index) for index in range(len(self._rows) - 1))
-        return leaders * 2 >= len(self._rows) or early * 2 > len(self._rows) - 1
+        return early * 2 > len(self._rows) - 1
 
     @property
     def are_short(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from statistics import median
 
 from serve_app.document import Box
 from serve_app.layout.boxes import area, covered
@@ -15,6 +17,18 @@ _DENSE, _SPARSE = 0.3, 0.08
 # Lines of running text are at least so long, in letters; a picture has labels.
 _LONG = 16
 _MANY = 4
+# Lines of a form in a frame, and part of them that begin where others do: labels are scattered.
+_ROWS, _IN_LINE = 6, 0.75
+
+
+def _stand_in_line(lines: Sequence[Box]) -> bool:
+    size = median(line[3] - line[1] for line in lines)
+    lefts = sorted(line[0] for line in lines)
+    together = 0
+    for left in lefts:
+        others = bisect_right(lefts, left + size / 2) - bisect_left(lefts, left - size / 2)
+        together += others > 2
+    return together >= _IN_LINE * len(lines)
 
 
 def is_text(box: Box, page: Box, lines: Sequence[Box], texts: Sequence[str]) -> bool:
@@ -34,4 +48,6 @@ def is_text(box: Box, page: Box, lines: Sequence[Box], texts: Sequence[str]) -> 
     long = sum(columns_of(text) >= _LONG for text in texts)
     if part >= _SPARSE and long * 2 >= len(texts) and long >= _MANY:
         return True
+    if part >= _SPARSE and len(lines) >= _ROWS and sum(read) >= _ROWS * _LONG / 2:
+        return _stand_in_line(lines)
     return area(box) >= _PAGE * area(page) and sum(read) >= _LONG

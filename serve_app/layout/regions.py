@@ -19,6 +19,7 @@ from serve_app.layout.labels import PICTURES, SOLID
 from serve_app.layout.order import rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.table_check import agrees, squeezed
+from serve_app.layout.table_repair import repaired
 from serve_app.layout.unit import Unit
 
 # How the caption of a table begins.
@@ -118,7 +119,9 @@ class Regions:
             if agrees(region.text, units, others):
                 continue
             grid = grid_of(units)
-            if grid.is_table:
+            if (html := repaired(region.text, units)) is not None:
+                self.kept[index] = replace(region, text=html)
+            elif grid.is_table:
                 self.kept[index] = replace(region, text=grid.html)
             elif units:
                 failed.append(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -49,6 +50,12 @@ def clean_table(html: str, *, pretty: bool) -> str:
     if pretty:
         return f'<div style="text-align: center;">{table}</div>\n'
     return f"{opening}{body}</table>"
+
+
+def table_of(rows: Sequence[Sequence[Cell]], more: str = "") -> str:
+    """HTML of rows without sections, as PaddleX's table models write it; ``more``: rows as HTML."""
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<html><body><table>{body}{more}</table></body></html>"
 
 
 def _section(section: Section) -> str:

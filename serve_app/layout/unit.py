@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from serve_app.document import Box
@@ -19,17 +19,19 @@ class Unit:
         text: of a line; empty for a solid thing.
         line: index of the line; None for a solid thing.
         region: index of the region: that of a solid thing, or the one that a line lies in.
+        members: lines of text in one region that are put into order as one thing.
     """
 
     box: Box
     text: str = ""
     line: int | None = None
     region: int | None = None
+    members: tuple[Unit, ...] = ()
 
     @property
     def is_solid(self) -> bool:
         """Whether it is a picture or a table: nothing runs through it."""
-        return self.line is None
+        return self.line is None and not self.members
 
     @property
     def width(self) -> float:
@@ -45,6 +47,11 @@ class Unit:
     def middle(self) -> float:
         """Of its height."""
         return (self.box[1] + self.box[3]) / 2
+
+
+def flat(units: Iterable[Unit]) -> list[Unit]:
+    """Lines and solid things alone."""
+    return [one for unit in units for one in (unit.members or (unit,))]
 
 
 @dataclass(frozen=True, slots=True)

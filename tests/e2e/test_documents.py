@@ -249,3 +249,43 @@ def cells(row: str) -> Sequence[tuple[str, int, int]]:
         rows, columns = (int(spans.get(name, 1)) for name in ("rowspan", "colspan"))
         found.append(("".join(text.split()), rows, columns))
     return found
+
+
+# ---- Nothing that was read is lost -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hello_world.pdf",
+        "2400dpi.pdf",
+        "latin.jpg",
+        "en.jpg",
+        "missing_docinfo.pdf",
+        "libreoffice-form.pdf",
+        "qr_bill_example.jpg",
+        "sample_with_rotation_mismatch.pdf",
+    ],
+)
+def test_every_line_is_in_the_markdown(server: Server, name: str) -> None:
+    """All of them came back empty, or lost most, while their lines were read."""
+    answer = server.parse(corpus_file(name), format="json", images="omit")
+    assert answer.status_code == 200, answer.text
+    (page,) = answer.json()["pages"]
+    assert page["text"]
+    left_out = " ".join(piece["text"] for piece in page["furniture"])
+    shown = squeezed(re.sub("<[^>]*>", "", page["markdown"]) + left_out)
+    assert [line for line in page["text"] if squeezed(line) not in shown] == []
+
+
+def test_columns_are_read_one_after_the_other(server: Server) -> None:
+    answer = server.parse(corpus_file("multicolumn.pdf"), pages="1")
+    order = ["Abstract", "Nam dui ligula", "Donec nonummy pellentesque ante", "Fusce mauris"]
+    text = " ".join(answer.text.split())
+    places = [text.find(words) for words in order]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def squeezed(text: str) -> str:
+    return "".join(char for char in text.casefold() if char.isalnum())

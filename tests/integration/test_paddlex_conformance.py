@@ -13,12 +13,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
+from serve_app.document import PredictOptions
+from serve_app.engines.paddle import PaddleEngine
+from serve_app.engines.result_json import dump_pruned
 from serve_app.testing import fake_settings
 from tests import documents
 from tests.http_client import b64
-from tests.integration.conformance import PIPELINES, Answer, Pair, build_pair
+from tests.integration.conformance import (
+    PIPELINES,
+    Answer,
+    CannedLayoutResult,
+    Pair,
+    build_pair,
+    canned_layout,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -453,6 +464,60 @@ async def test_exception_exports_are_named_by_page(layout: Pair) -> None:
         assert list(export) == ["content", "fileName"]
         assert base64.b64decode(export["content"]).startswith(b"PK")
         assert re.fullmatch(name, export["fileName"])
+
+
+class CannedPipeline:
+    """Gives one result, and reads nothing anew."""
+
+    def predict(self, page: np.ndarray, **_: object) -> list[CannedLayoutResult]:
+        height, width = page.shape[:2]
+        return [canned_layout(0, width, height)]
+
+
+def engine() -> PaddleEngine:
+    """The real engine around PaddleX's real result, without its models."""
+    engine = PaddleEngine.__new__(PaddleEngine)
+    engine._pipeline = CannedPipeline()
+    engine._settings = fake_settings().models["structure"]
+    engine._stages = frozenset()
+    return engine
+
+
+PAGE = np.full((48, 64, 3), 255, np.uint8)
+
+
+def test_exception_every_line_is_in_the_markdown_and_in_the_blocks() -> None:
+    """PaddleX leaves out lines that no layout box covers, and what it takes for pictures."""
+    theirs = canned_layout(0, 64, 48)
+    ours = engine().predict(PAGE, 0, PredictOptions())
+    assert ours.markdown is not None
+    assert "quoted" not in theirs._to_markdown()["markdown_texts"]
+    assert 'Page 1 中文 "quoted" \\ &lt;/script>' in ours.markdown.text
+    [their_blocks, our_blocks] = [
+        result["parsing_res_list"] for result in (theirs.json["res"], json.loads(ours.pruned_json))
+    ]
+    assert {tuple(block) for block in our_blocks} == {tuple(block) for block in their_blocks}
+    assert any("quoted" in block["block_content"] for block in our_blocks)
+    assert [block["block_id"] for block in our_blocks] == list(range(len(our_blocks)))
+
+
+def test_without_keep_all_text_the_answer_is_the_originals() -> None:
+    theirs = canned_layout(0, 64, 48)
+    ours = engine().predict(PAGE, 0, PredictOptions(keep_all_text=False))
+    written = theirs._to_markdown()
+    assert ours.markdown is not None
+    assert ours.markdown.text == written["markdown_texts"]
+    assert list(ours.markdown.images) == list(written["markdown_images"])
+    assert (ours.markdown.is_start, ours.markdown.is_end) == written["page_continuation_flags"]
+    assert ours.pruned_json == dump_pruned(theirs.json["res"])
+    assert ours.blocks == ()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_the_configuration_says_which_answer_it_is(keep: bool) -> None:
+    pair = build_pair("/layout-parsing", fake_settings(paddlex={"keep_all_text": keep}))
+    await pair.post(PNG_FIELDS)
+    assert pair.service.calls[-1].options.keep_all_text is keep
 
 
 async def test_exception_transparency_is_flattened_on_white(pair: Pair) -> None:
