@@ -247,8 +247,12 @@ class _Fork:
             os.close(fd)
         if answer.get("kind") == "memory":
             raise OutOfMemory(max(int(answer["used_bytes"]), self._limits.memory_bytes))
+        # Not kept in this frame, which its traceback holds: a circle, with the file in it.
+        raise self._failure(answer)
+
+    def _failure(self, answer: Mapping[str, Any]) -> Exception:
         error = failure(answer)
-        raise self._crashed(str(error.args[1])) if isinstance(error, JobFailed) else error
+        return self._crashed(str(error.args[1])) if isinstance(error, JobFailed) else error
 
     def _ended(self, returncode: int, grown_bytes: int) -> Exception:
         """Why a process ended without an answer."""
