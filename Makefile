@@ -35,7 +35,7 @@ test: setup ## set-up and the test suite, but what takes minutes (`make long`)
 .PHONY: unit
 unit: ## unit tests only: no Ray, no Paddle, seconds
 	$(SETUP) dev
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(BIN)/python -m pytest tests/unit -m "not long" $(ARGS)
 
 .PHONY: spec
 spec: setup ## the scenarios of the specification, on a local Ray with real models

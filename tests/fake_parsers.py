@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from serve_app.document import PageResult
+from serve_app.document import PageInfo, PageResult
 from serve_app.documents.page_frame import decode_page
 from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
@@ -34,7 +35,7 @@ class SlowReader:
     def handle(self, job: dict[str, Any], data: Buffer) -> Sequence[Buffer]:
         """As ``HeaderParser``."""
         time.sleep(_SECONDS[bytes(data)])
-        page = {"index": 0, "width": 10, "height": 10}
+        page = dataclasses.asdict(PageInfo(0, 10, 10))
         return [json.dumps({"kind": "png", "pages": [page]}).encode()]
 
 

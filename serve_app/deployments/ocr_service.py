@@ -61,6 +61,8 @@ log = logging.getLogger("ocr_serve.pages")
 PAGE_ATTEMPTS = 2
 # The engine is gone or is about to be; another one may well predict the page.
 ENGINE_FAULTS = (EngineCrashed, EngineHung, EngineProtocolError, EngineOutOfMemory)
+# Of a model.
+HAS_ENGINES = ("LOADING", "READY", "UNLOADING")
 
 
 class OCRService:
@@ -442,6 +444,8 @@ class OCRService:
         self._guard.notify()
         states = [manager.state for manager in self._models.values()]
         before, self._states = self._states, states
+        if self._renderer is not None and not any(state in HAS_ENGINES for state in states):
+            self._renderer.rest()  # an unloaded worker keeps nothing for its next page
         if self._heartbeat is None:
             return
         if states == before:

@@ -65,7 +65,7 @@ class Assembler:
         try:
             child = ChildProcess(FACTORY, name="assembly")
             try:
-                await _start(child, self._spec)
+                await _start(child, {**self._spec, "format": plan.format})
                 document = AssembledDocument(child, plan, deadline_at, self._spec["memory_bytes"])
                 await document.begin(file if plan.needs_file else b"")
                 yield document

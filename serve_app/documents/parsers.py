@@ -132,6 +132,11 @@ class Parsers:
         with self._in_use(), contextlib.suppress(ParserUnavailable):
             await self._started()
 
+    def rest(self) -> None:
+        """End the host, unless it is in use; the next job starts another."""
+        if not self._jobs:
+            self._expire()
+
     async def close(self) -> None:
         """End the host and with it all its processes; who still waits for one is told."""
         self._closed = True
@@ -242,8 +247,12 @@ class _Fork:
             os.close(fd)
         if answer.get("kind") == "memory":
             raise OutOfMemory(max(int(answer["used_bytes"]), self._limits.memory_bytes))
+        # Not kept in this frame, which its traceback holds: a circle, with the file in it.
+        raise self._failure(answer)
+
+    def _failure(self, answer: Mapping[str, Any]) -> Exception:
         error = failure(answer)
-        raise self._crashed(str(error.args[1])) if isinstance(error, JobFailed) else error
+        return self._crashed(str(error.args[1])) if isinstance(error, JobFailed) else error
 
     def _ended(self, returncode: int, grown_bytes: int) -> Exception:
         """Why a process ended without an answer."""

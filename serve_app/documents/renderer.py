@@ -65,6 +65,10 @@ class PageRenderer:
         """Start what a page that comes soon will need; whether that fails is told when it comes."""
         self._parsers.prepare()
 
+    def rest(self) -> None:
+        """Give back what is kept for the next page, unless one is being rendered."""
+        self._parsers.rest()
+
     async def render(
         self,
         data: Buffer,

@@ -17,12 +17,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from serve_app.document import FileKind, Markdown, PageResult
+from serve_app.engines.channel import MAX_PAYLOAD_BYTES
 from serve_app.engines.codec import decode_result, encode_result
 from serve_app.formats.pieces import Selection
 from serve_app.formats.upright import turn_of
+from serve_app.sandbox.parser import ParserLimits, ParserSandbox
 from serve_app.settings import DocumentSettings, LimitSettings
 
 FACTORY = "serve_app.formats.assembly:build"
+# Seconds of CPU for one document; its request has an earlier deadline mostly.
+MOST_CPU_S = 600
 
 AssembledFormat = Literal["pdf", "docx"]
 
@@ -100,13 +104,29 @@ class _Builder(Protocol):
 
 
 def build(spec: dict[str, Any]) -> Assembly:
-    """The child's side; bounds the memory of its process."""
+    """The child's side, locked in as what parses a file is; bounds the memory of its process."""
     bytes_ = spec["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_DATA, (bytes_, bytes_))
-    return Assembly(
+    assembly = Assembly(
         LimitSettings.model_validate(spec["limits"]),
         DocumentSettings.model_validate(spec["documents"]),
     )
+    _load(spec["format"])  # a process that is locked in loads no library
+    # What is missing of the locks, the readers' host has logged: they are the same.
+    ParserSandbox(ParserLimits(bytes_, MOST_CPU_S, MAX_PAYLOAD_BYTES)).enter()
+    return assembly
+
+
+def _load(format_: AssembledFormat) -> None:
+    """Import what the format needs: a Word document needs none of a PDF's, and the other way."""
+    if format_ == "docx":
+        from serve_app.formats import word  # noqa: F401
+    else:
+        from PIL import Image
+
+        from serve_app.formats import picture_pdf, searchable_pdf  # noqa: F401
+
+        Image.init()
 
 
 class Assembly:
@@ -149,7 +169,7 @@ class Assembly:
         return self._builder
 
     def _begin(self, plan: Plan, data: memoryview | bytes) -> _Builder:
-        # Imported here: a Word document needs none of the one, a PDF none of the other.
+        # Imported already, see ``_load``.
         if plan.format == "docx":
             from serve_app.formats.word import WordDocument
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from serve_app.document import Block, Line
+from serve_app.layout.boxes import shared
 from serve_app.layout.escaping import escape, escape_formula, escape_heading
 from serve_app.layout.joining import join_two
 from serve_app.layout.labels import PICTURES, RUNNING, TITLES
@@ -83,8 +84,19 @@ def write(
 
 
 def runs_on(above: Block, below: Block, lines: Sequence[Line]) -> bool:
-    """Whether a paragraph goes on from one block to the next, in another column."""
+    """Whether a paragraph goes on from one block to the next, in another column.
+
+    Below each other they were set apart for a reason: a header that is no furniture, for instance.
+    """
+    if _is_below(below, above):
+        return False
     return _goes_on_after(above) and _goes_on_from_before(below, lines)
+
+
+def _is_below(block: Block, above: Block) -> bool:
+    return block.box[1] >= above.box[3] and bool(
+        shared(above.box[0], above.box[2], block.box[0], block.box[2])
+    )
 
 
 def _goes_on_after(block: Block) -> bool:

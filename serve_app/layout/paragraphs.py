@@ -143,7 +143,10 @@ def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]
     lines = _Lines(stack)
     kind = _kind(stack[0], kinds)
     if kind in TITLES:
-        yield Paragraph(stack)
+        end = _end_of_title(stack, lines)
+        yield Paragraph(stack[:end])
+        if end < len(stack):
+            yield from _of_stack(stack[end:], kinds)
         return
     if lines.in_cells:
         yield Paragraph(stack, frozenset(range(1, len(stack))))
@@ -157,6 +160,18 @@ def _of_stack(stack: list[Row], kinds: Mapping[int, str]) -> Iterator[Paragraph]
     else:
         for first, last in pairwise([0, *starts, len(stack)]):
             yield Paragraph(stack[first:last])
+
+
+def _end_of_title(stack: Sequence[Row], lines: _Lines) -> int:
+    """Where running text begins below a title that stands no farther apart than lines do.
+
+    Short lines below it may as well be an address, whose first line was taken for a title.
+    """
+    for index in range(1, len(stack)):
+        other = stack[index].region != stack[index - 1].region
+        if other and lines.ends_early(index - 1) and columns_of(stack[index].text) > _SHORT:
+            return index
+    return len(stack)
 
 
 def _list(stack: list[Row], items: list[int], starts: list[int]) -> Iterator[Paragraph]:

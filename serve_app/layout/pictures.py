@@ -19,6 +19,8 @@ _LONG = 16
 _MANY = 4
 # Lines of a form in a frame, and part of them that begin where others do: labels are scattered.
 _ROWS, _IN_LINE = 6, 0.75
+# Letters of a short letter or bill; the labels of a chart that fills a page had 288.
+_LETTER = 500
 
 
 def _stand_in_line(lines: Sequence[Box]) -> bool:
@@ -48,6 +50,9 @@ def is_text(box: Box, page: Box, lines: Sequence[Box], texts: Sequence[str]) -> 
     long = sum(columns_of(text) >= _LONG for text in texts)
     if part >= _SPARSE and long * 2 >= len(texts) and long >= _MANY:
         return True
-    if part >= _SPARSE and len(lines) >= _ROWS and sum(read) >= _ROWS * _LONG / 2:
-        return _stand_in_line(lines)
-    return area(box) >= _PAGE * area(page) and sum(read) >= _LONG
+    form = part >= _SPARSE and len(lines) >= _ROWS and sum(read) >= _ROWS * _LONG / 2
+    if form and _stand_in_line(lines):
+        return True
+    # What is scattered over a whole page is a chart's labels, or more than those say: an invoice.
+    least = _LETTER if form else _LONG
+    return area(box) >= _PAGE * area(page) and sum(read) >= least

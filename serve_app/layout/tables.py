@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape, unescape
@@ -10,6 +11,8 @@ from html.parser import HTMLParser
 # Tags inside a cell that mean something there. PaddleX writes them; attributes are dropped.
 _INLINE = frozenset({"b", "i", "sup", "sub", "br"})
 _MOST_SPAN = 1000
+# What opens no tag. html.parser looks for the end of each such sign through all of the rest.
+_NO_TAG = re.compile(r"<(?!/?[A-Za-z][^<>]{0,1000}>)")
 
 
 @dataclass(slots=True)
@@ -34,7 +37,7 @@ class Section:
 def parse_table(html: str) -> list[Section]:
     """The rows of the first table in ``html``; any text outside of its cells is dropped."""
     parser = _Parser()
-    parser.feed(html)
+    parser.feed(_NO_TAG.sub("&lt;", html))
     parser.close()
     return parser.sections
 

@@ -77,7 +77,7 @@ REFUSED: list[tuple[str, bytes, dict[str, str], int, str, str | None]] = [
     ("encrypted", encrypted_pdf(), {}, 422, "encrypted_file", None),
     ("bomb", pixel_bomb_png(), {}, 422, "image_too_large", "limits."),
     ("thin", thin_png(), {}, 422, "image_too_large", "limits.max_aspect_ratio"),
-    ("huge page", huge_page_pdf(), {}, 422, "image_too_large", "limits."),
+    ("huge page", huge_page_pdf(500_000), {}, 422, "image_too_large", "documents."),
     ("pages", text_pdf(MAX_PAGES + 1), {}, 422, "too_many_pages", "limits.max_pages"),
     ("frames", tiff([(64, 48)] * (MAX_PAGES + 1)), {}, 422, "too_many_pages", "limits.max_pages"),
     ("model", text_pdf(1), {"model": "ocr-latin"}, 422, "unknown_model", None),
@@ -178,7 +178,8 @@ def test_killing_an_engine_in_the_middle_of_a_page_costs_one_retry(cold: Server)
     assert cold.parse(picture("png"), model=model).status_code == 200
     (victim,) = cold.engines_of(model)
     with ThreadPoolExecutor() as client:
-        asked = client.submit(cold.parse, full_pages(1), model=model, format="text")
+        scan = {"model": model, "format": "text", "text_layer": "off"}
+        asked = client.submit(cold.parse, full_pages(1), **scan)
         wait_until_busy(victim, asked)
         os.kill(victim, signal.SIGKILL)
         answer = asked.result()
@@ -200,7 +201,7 @@ def test_a_client_that_leaves_costs_at_most_the_page_that_runs(cold: Server) -> 
     assert cold.parse(picture("png"), model=model).status_code == 200
     before = len(cold.events("page done", model=model, outcome="success"))
 
-    with open_request(cold, f"/v1/parse?model={model}", full_pages(pages)):
+    with open_request(cold, f"/v1/parse?model={model}&text_layer=off", full_pages(pages)):
         eventually(
             lambda: len(cold.events("page done", model=model, outcome="success")) > before,
             60,
@@ -225,7 +226,7 @@ def test_ctrl_c_in_the_middle_of_a_page_leaves_no_process(cold: Server) -> None:
     assert cold.parse(picture("png"), model="ocr-single").status_code == 200
     (engine,) = cold.engines_of("ocr-single")
     with ThreadPoolExecutor() as client:
-        asked = client.submit(cold.parse, full_pages(1), model="ocr-single")
+        asked = client.submit(cold.parse, full_pages(1), model="ocr-single", text_layer="off")
         wait_until_busy(engine, asked)
         returncode = cold.interrupt()
         # Drained or refused, but the client is not left hanging.

@@ -56,15 +56,22 @@ def test_a_page_that_lies_on_its_side_has_its_text_where_it_is_printed(server: S
     response = server.parse(data, format="pdf", orientation="true")
     assert response.status_code == 200
     with pdfium.PdfDocument(response.content) as document:
-        textpage = document[0].get_textpage()
+        page = document[0]
+        textpage = page.get_textpage()
         assert textpage.get_text_range().startswith("Docling")
-        first, last = textpage.get_charbox(0), textpage.get_charbox(len("Docling"))
-        # Its lines run along the longer side of the paper, which is upright.
-        assert abs(last[1] - first[1]) > 5 * abs(last[0] - first[0])
-        ink = document[0].render(scale=1, grayscale=True).to_numpy()[:, :, 0] < 128
-        height = ink.shape[0]
-        left, bottom, right, top = (round(number) for number in first)
-        assert ink[height - top : height - bottom, left:right].any()
+        shown = page.render(scale=1, grayscale=True)
+        place = pdfium.PdfPosConv(page, (0, 0, shown.width, shown.height, 0))
+        corners = [_shown(place, textpage.get_charbox(at)) for at in range(len("Docling"))]
+        ink = shown.to_numpy().reshape(shown.height, shown.width) < 128
+    for left, top, right, bottom in corners:
+        assert ink[top:bottom, left:right].any()
+    # The page is shown on its side: the first word runs upwards or downwards.
+    assert abs(corners[-1][1] - corners[0][1]) > 5 * abs(corners[-1][0] - corners[0][0])
+
+
+def _shown(place: pdfium.PdfPosConv, box: tuple[float, ...]) -> tuple[int, int, int, int]:
+    (x1, y1), (x2, y2) = place.to_bitmap(box[0], box[1]), place.to_bitmap(box[2], box[3])
+    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
 
 
 def test_a_picture_becomes_a_pdf_that_pdfium_and_poppler_find_it_in(

@@ -12,12 +12,13 @@ from PIL import Image, ImageDraw
 
 from serve_app.detection_size import detection_options, detection_size
 from serve_app.document import PredictOptions
+from serve_app.documents.page_frame import encode_page
+from serve_app.documents.page_input import PageInput
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess
 from serve_app.option_values import MAX_LAYOUT_RATIO, MAX_UNCLIP_RATIO, MIN_LAYOUT_RATIO
 from serve_app.pipeline_options import PREDICT_OPTIONS, checked_options
-from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, PoolSettings
-from tests.documents import encoded
+from serve_app.settings import ModelSettings, PoolSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -78,13 +79,12 @@ async def test_values_within_the_bounds_are_computed(pipeline: str) -> None:
     model, pool = ModelSettings(pipeline=pipeline), PoolSettings(device="cpu")
     spec = {
         "model": model.model_dump(mode="json"),
-        "limits": LimitSettings().model_dump(mode="json"),
-        "documents": DocumentSettings().model_dump(mode="json"),
         "device": "cpu",
     }
     env = engine_environment(pool, model, None, pool.memory_bytes)
     engine, chance = EngineProcess("one", spec, env=env), random.Random(11)
-    data = encoded(page(), "png")
+    pixels = np.ascontiguousarray(np.asarray(page())[:, :, ::-1])
+    data = b"".join(bytes(part) for part in encode_page(PageInput(pixels)))
     await engine.start(timeout_s=120)
     failed = []
     try:

@@ -422,6 +422,17 @@ async def test_a_page_that_cannot_be_rendered_costs_no_engine() -> None:
         assert (await replica.models())["models"]["ocr"]["loads"] == 1
 
 
+async def test_with_the_last_engine_all_memory_of_pages_is_back() -> None:
+    async with worker() as replica:
+        await predicted(replica, documents.text_pdf())
+        assert len(psutil.Process().children()) == 2, (
+            "an engine, and what renderers are forked from"
+        )
+        await replica._models["ocr"].unload("a test")
+        await happens(lambda: psutil.Process().children() == [], 5, "both have ended")
+        await predicted(replica, documents.text_pdf())
+
+
 async def test_what_rendering_takes_counts_for_the_estimate_of_the_next_page() -> None:
     async with worker() as replica:
         plain = await predicted(replica, documents.text_pdf())

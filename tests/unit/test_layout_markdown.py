@@ -7,6 +7,7 @@ import pytest
 from serve_app.document import Block, Line
 from serve_app.layout.escaping import escape, escape_formula, escape_heading
 from serve_app.layout.markdown import Style, Written, write
+from tests.layouts import line
 
 BOX = (0.0, 0.0, 100.0, 20.0)
 
@@ -121,3 +122,10 @@ def test_a_formula_and_a_plain_picture() -> None:
     picture = Block("image", (0, 0, 50, 50), (), "", 0, "imgs/a.jpg")
     formula = block("x^2", "formula", lines=())
     assert written(formula, picture, style=Style(pretty=False)).text == "$$x^2$$\n\n![](imgs/a.jpg)"
+
+
+def test_a_header_that_is_no_furniture_is_not_joined_to_the_text_below_it() -> None:
+    lines = [line("Tokenization", 300, 60), line("9", 900, 60), line("order to compute", 100, 140)]
+    header = Block("text", (300, 60, 920, 80), (0, 1), "Tokenization 9")
+    text = Block("text", (100, 140, 900, 160), (2,), "order to compute")
+    assert write([header, text], lines, 1000).text == "Tokenization 9\n\norder to compute"

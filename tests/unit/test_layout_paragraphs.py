@@ -190,3 +190,24 @@ def test_a_line_of_an_address_that_the_model_calls_a_title_is_none() -> None:
     title = Region("paragraph_title", around(lines[2:]))
     texts = texts_of(lines, Region("text", around(lines[:2])), title)
     assert texts == ["Robert Schneider AG\nRue du Lac 1268\n2501 Biel"]
+
+
+def test_a_title_no_farther_from_its_text_than_lines_are_stands_alone() -> None:
+    title = line("1. Interpretation", 100, 100, size=24)
+    text = stack(prose("this clause is provided for demonstration purposes only", 3, 60), 100, 126)
+    regions = [
+        Region("paragraph_title", (100, 98, 320, 126)),
+        Region("text", (100, 120, 900, 220)),
+    ]
+    first, *rest = blocks_of([title, *text], *regions)
+    assert (first.label, first.text) == ("paragraph_title", "1. Interpretation")
+    assert [block.label for block in rest] == ["text"]
+
+
+def test_an_address_whose_first_line_was_taken_for_a_title_stays_together() -> None:
+    lines = stack(["Mining Surveys Ltd.", "Holroyd Road", "Reading, Berks."], 100, 100)
+    regions = [
+        Region("paragraph_title", (100, 98, 330, 122)),
+        Region("text", (100, 122, 330, 190)),
+    ]
+    assert len(blocks_of(lines, *regions)) == 1

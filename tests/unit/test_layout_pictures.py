@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -33,6 +34,21 @@ def test_a_picture_that_is_the_page_is_text() -> None:
     lines = [line("Dear Ms. Rutschmann, we thank you", 100, 700), line("Yours", 100, 1000)]
     labels = {block.label for block in blocks_of(lines, picture(0, 0, WIDTH, HEIGHT))}
     assert labels == {"text"}
+
+
+@pytest.mark.parametrize(
+    ("words", "label"), [("Pia Rutschmann, Marktgasse 28", "text"), ("Umsatz 40 %", "image")]
+)
+def test_lines_scattered_over_a_picture_of_the_page_are_text_if_they_say_much(
+    words: str, label: str
+) -> None:
+    """An invoice, whose parts begin in many places; and a chart with its labels."""
+    lines = [
+        line(words, 30 + 137 * (row * 7 % 5) + row * 11, 40 + row * 42, size=30)
+        for row in range(30)
+    ]
+    labels = {block.label for block in blocks_of(lines, picture(0, 0, WIDTH, HEIGHT))}
+    assert labels == {label}
 
 
 def test_one_line_in_a_box_of_its_size_is_text() -> None:
@@ -259,3 +275,11 @@ def test_pretty_tables_have_the_form_of_paddlex() -> None:
         '<div style="text-align: center;"><html><body><table border="1"><tr><td>1</td></tr>'
         "</table></body></html></div>\n"
     )
+
+
+@pytest.mark.parametrize("piece", ["<td ", "<", "<!--", "</", "<td a='>", "<!x>", "<![CDATA["])
+def test_no_table_takes_long(piece: str) -> None:
+    """It was 7 s for one of these: each sign was compared with all of the rest."""
+    started = time.process_time()
+    clean_table("<table><tr><td>" + piece * 8_000, pretty=True)
+    assert time.process_time() - started < 2

@@ -125,3 +125,16 @@ def test_a_blank_page_has_no_layer_and_no_rest() -> None:
     layer = layer_of(page_pdf(b""))
     assert layer.lines == ()
     assert layer.rest is None
+
+
+def test_a_long_page_is_looked_at_to_its_end() -> None:
+    """In bands: what lies on the border of two, and in the last one, counts as well."""
+    content = b"".join(text(f"line {i} of a long page", 60, 20 + 20 * i) for i in range(95))
+    layer = layer_of(page_pdf(content, media=(0, 0, 400, 1950)))
+    assert len(layer.lines) == 95
+    assert layer.distrusted == ()
+    assert layer.rest is None
+    letters = b"3 w 100 10 m 110 30 l 120 10 l S 130 10 m 130 30 l 142 22 l 130 20 l S "
+    layer = layer_of(page_pdf(letters + text("up here", 60, 1900), media=(0, 0, 400, 1950)))
+    assert layer.rest is not None
+    assert layer.rest.top > 2000

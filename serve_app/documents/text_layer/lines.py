@@ -29,6 +29,8 @@ from serve_app.documents.text_layer.values import Char, LayerLine, area, around,
 
 # All in parts of the font's size.
 COLUMN_GAP = 1.0  # a wider gap ends a line
+EVEN = 1.4
+CELL_GAP, FEW_WORDS = 0.6, 3  # of cells in a narrow table; so few words are hardly stretched
 WIDE_SPACES = 0.7  # from here on gaps between words are on purpose, too (justified lines)
 WIDEST_SPACE = 1.3
 JOIN_GAP = 0.6  # a narrower one between two pieces does not
@@ -175,7 +177,11 @@ def _column_gap(run: Piece) -> float:
     if len(gaps) >= 3 and (usual := median(gaps)) > LETTER_SPACED * size:
         limit = max(limit, 3 * usual)
     words = [gap for gap in gaps if gap > WORD_GAP * size]
-    if len(words) >= 5 and (usual := median(words)) > WIDE_SPACES * size:
+    if len(words) <= FEW_WORDS and limit == COLUMN_GAP * size:
+        return CELL_GAP * size
+    # A line is stretched evenly; a row of a table is not.
+    even = len(words) >= 5 and max(words) <= EVEN * median(words)
+    if even and (usual := median(words)) > WIDE_SPACES * size:
         limit = max(limit, min(2 * usual, WIDEST_SPACE * size))
     return limit
 

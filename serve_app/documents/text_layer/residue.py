@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serve_app.document import Box
-from serve_app.documents.text_layer.values import Pixels, around, strongest
+from serve_app.documents.text_layer.values import Pixels, around, banded, strongest
 
 # Of 255: a step of brightness that counts as an edge.
 EDGE = 33
@@ -36,8 +36,12 @@ def text_like(bare: Pixels) -> Box | None:
 
 def _edges(picture: Pixels) -> Pixels:
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
-    step = strongest(cv2.morphologyEx(picture, cv2.MORPH_GRADIENT, kernel))
-    return np.asarray(cv2.threshold(step, EDGE - 1, 1, cv2.THRESH_BINARY)[1], dtype=np.uint8)
+    height, width = picture.shape[:2]
+    edges: Pixels = np.empty((height, width), dtype=np.uint8)
+    for rows, own in banded(height, overlap=1):
+        step = strongest(cv2.morphologyEx(picture[rows], cv2.MORPH_GRADIENT, kernel)[own])
+        edges[rows][own] = cv2.threshold(step, EDGE - 1, 1, cv2.THRESH_BINARY)[1]
+    return edges
 
 
 def _without_rules(edges: Pixels) -> Pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -123,6 +124,18 @@ def strongest(picture: npt.NDArray[Any]) -> Pixels:
     """The largest of a pixel's three channels."""
     blue, green, red = cv2.split(picture)
     return np.asarray(cv2.max(cv2.max(blue, green), red), dtype=np.uint8)
+
+
+def banded(height: int, rows: int = 1024, overlap: int = 0) -> Iterator[tuple[slice, slice]]:
+    """Bands of a picture, so that what is computed of it needs not much memory at once.
+
+    Yields:
+        The rows to read, with ``overlap`` more above and below; and which of them are the band's.
+    """
+    for start in range(0, height, rows):
+        end = min(start + rows, height)
+        first, last = max(start - overlap, 0), min(end + overlap, height)
+        yield slice(first, last), slice(start - first, end - first)
 
 
 def area(box: Box) -> float:

@@ -15,7 +15,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from serve_app.documents.text_layer.values import Char, Pixels, is_finite, strongest
+from serve_app.documents.text_layer.values import (
+    Char,
+    Pixels,
+    banded,
+    is_finite,
+    strongest,
+)
 
 # Of 255: what text and ground must differ by at least in one place of a glyph.
 CONTRAST = 16
@@ -45,9 +51,11 @@ def by_visibility(
 
 def _changes(chars: Sequence[Char], page: Pixels, bare: Pixels) -> npt.NDArray[np.bool_]:
     """Of each character, whether anything in its box (and a pixel around it) changes."""
-    step = strongest(cv2.absdiff(page, bare))
-    change = cv2.threshold(step, CONTRAST - 1, 1, cv2.THRESH_BINARY)[1]
-    height, width = change.shape
+    height, width = page.shape[:2]
+    change: Pixels = np.empty((height, width), dtype=np.uint8)
+    for rows, _ in banded(height):
+        step = strongest(cv2.absdiff(page[rows], bare[rows]))
+        change[rows] = cv2.threshold(step, CONTRAST - 1, 1, cv2.THRESH_BINARY)[1]
     sums: Any = cv2.integral(change)
     boxes = np.array([c.ink if _has_ink(c) else c.cell for c in chars], dtype=float)
     boxes = np.nan_to_num(boxes, nan=-1.0, posinf=-1.0, neginf=-1.0).clip(-1e6, 1e6)
