@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -83,18 +82,17 @@ def page(
             Block(one.label, box, numbers, one.text, one.level, one.image, one.recovered, one.score)
         )
         top += LINE_HEIGHT
-    result: dict[str, object] = {"doc_preprocessor_res": {"angle": turn}} if turn else {}
-    width, height = (HEIGHT, WIDTH) if turn in (90, 270) else (WIDTH, HEIGHT)
     return PageResult(
         index,
-        width,
-        height,
-        json.dumps(result).encode(),
+        WIDTH,
+        HEIGHT,
+        b"{}",
         tuple(line.text for line in lines),
         Markdown("", dict(pictures or {}), starts, ends),
         lines=tuple(lines),
         blocks=tuple(placed),
         notices=tuple(notices),
+        angle=turn,
     )
 
 

@@ -20,7 +20,6 @@ from serve_app.document import FileKind, Markdown, PageResult
 from serve_app.engines.channel import MAX_PAYLOAD_BYTES
 from serve_app.engines.codec import decode_result, encode_result
 from serve_app.formats.pieces import Selection
-from serve_app.formats.upright import turn_of
 from serve_app.sandbox.parser import ParserLimits, ParserSandbox
 from serve_app.settings import DocumentSettings, LimitSettings
 
@@ -81,11 +80,10 @@ def packed(page: PageResult, format_: AssembledFormat) -> list[bytes]:
         markdown = None
     elif markdown is not None:
         markdown = Markdown("", markdown.images, markdown.is_start, markdown.is_end)
-    told = {"doc_preprocessor_res": {"angle": turn_of(page)}}
     return encode_result(
         replace(
             page,
-            pruned_json=json.dumps(told).encode(),
+            pruned_json=b"{}",
             text=(),
             markdown=markdown,
             images={},

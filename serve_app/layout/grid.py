@@ -163,8 +163,13 @@ def _is_between(
     bottom = max(unit.box[3] for cell in row for unit in cell)
     reach = max(unit.box[3] for cell in above for unit in cell)
     begin = min(unit.box[1] for cell in below for unit in cell)
-    high = bottom - top
-    return reach - top > _BETWEEN * high and bottom - begin > _BETWEEN * high
+    least = _BETWEEN * (bottom - top)
+    if reach - top > least and bottom - begin > least:
+        return True
+    # What touches both and stands in columns that are empty in both.
+    others = [_span(cell) for cell in (*above, *below)]
+    alone = not any(_is_in(_span(cell), other) for cell in row for other in others)
+    return alone and reach > top and bottom > begin
 
 
 def _reach_down(row: list[_Cell], more: Sequence[_Cell]) -> None:

@@ -58,8 +58,9 @@ def saved(pdf: pikepdf.Pdf, **options: object) -> bytes:
 def result(
     lines: Sequence[Line], width: int, height: int, index: int = 0, turn: int = 0
 ) -> PageResult:
-    told = b'{"doc_preprocessor_res":{"angle":%d}}' % turn
-    return PageResult(index, width, height, told, (), lines=tuple(lines))
+    if turn in (90, 270):
+        width, height = height, width
+    return PageResult(index, width, height, b"{}", (), lines=tuple(lines), angle=turn)
 
 
 def searchable(data: bytes, lines: Sequence[Line], turn: int = 0) -> bytes:

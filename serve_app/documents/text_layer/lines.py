@@ -180,7 +180,7 @@ def _column_gap(run: Piece) -> float:
     if len(words) <= FEW_WORDS and limit == COLUMN_GAP * size:
         return CELL_GAP * size
     # A line is stretched evenly; a row of a table is not.
-    even = len(words) >= 5 and max(words) <= EVEN * median(words)
+    even = len(words) >= 5 and max(words) <= EVEN * median(words) <= EVEN**2 * min(words)
     if even and (usual := median(words)) > WIDE_SPACES * size:
         limit = max(limit, min(2 * usual, WIDEST_SPACE * size))
     return limit
