@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from serve_app import testing_cuda
-from serve_app.document import PageResult
+from serve_app.document import Line, PageResult
 from serve_app.engines.channel import Buffer
 from serve_app.engines.codec import encode_result
 from serve_app.errors import InvalidFile
@@ -63,7 +63,8 @@ class FakeHandler:
             return [b"\xff\xff\xff\xff garbage"]
         text = (str(os.getpid()), *job.get("options", {}).get("predict", {}))
         images = {"big": bytes(command["big_bytes"])} if "big_bytes" in command else {}
-        return encode_result(PageResult(index, 10, 20, b"{}", text, images=images))
+        lines = tuple(Line(one, (0, 0, 10, 20), 1.0) for one in text)
+        return encode_result(PageResult(index, 10, 20, b"{}", text, images=images, lines=lines))
 
     def device_memory(self) -> tuple[int, int] | None:
         """What a page told it to claim; from then on its peak is what it holds."""

@@ -69,7 +69,6 @@ class Gateway:
             request_id_header=False,
             gate=self._gate,
             listening=_listening(),
-            on_broken_keys=metrics.broken_keys.inc,
             on_end=_request_ended,
             jobs=self._jobs,
         )

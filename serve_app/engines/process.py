@@ -106,7 +106,7 @@ class EngineProcess:
             raise EngineUnavailable(f"loading {self.model} failed") from None
         except WeightsError as error:
             self._tell("engine failed to load", error)
-            raise WeightsError(f"the weights of {self.model} are missing or damaged") from None
+            raise WeightsError(str(error)) from None  # for operators; see ``outside``
 
     async def predict(
         self, job: Mapping[str, Any], page: channel.Buffer | SealedFile, *, timeout_s: float

@@ -130,13 +130,6 @@ request_errors = LazyMetric(
     "invalid_file, and so on): rejections by reason among them.",
     ("code",),
 )
-broken_keys = LazyMetric(
-    "Counter",
-    "ocr_api_keys_unreadable_total",
-    "Looks at the list of API keys (one a second at most, while requests come) that found one that "
-    "cannot be read: the keys from before stay valid.",
-    (),
-)
 load_seconds = LazyMetric(
     "Histogram",
     "ocr_model_load_seconds",

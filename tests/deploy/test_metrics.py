@@ -91,6 +91,9 @@ def exported(server: Server, devices: Path) -> Exported:
     assert server.parse(page(), model="broken").status_code >= 500
     assert server.parse(page(), model="ocr").status_code == 200
     assert server.http.post("/v1/models/ocr/unload", params={"timeout_s": "20"}).status_code == 200
+    job = server.http.post("/v1/jobs", content=page()).json()["id"]
+    done = server.http.get(f"/v1/jobs/{job}", params={"wait": "20"}).json()
+    assert done["state"] == "done", done
     use_ram(devices, 0.85)
     eventually(lambda: server.events("memory level crossed", after="warning"), 20, "a crossing")
     use_ram(devices, 0.2)

@@ -250,7 +250,7 @@ def test_a_page_counts_for_its_worker_until_it_ends_in_any_way(routed: Routed) -
     eventually(lambda: routed.open_pages() == 2, TIMEOUT_S, "two pages on their way")
     cancelled.cancel()
     failed = {
-        "boom": routed.send("alpha", fail="boom"),
+        "failed on this page": routed.send("alpha", fail="boom"),
         "engine ended": routed.send("alpha", crash=signal.SIGKILL),
         "no model": routed.send("nobody"),
     }

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from serve_app.documents.page_frame import encode_page
+from serve_app.documents.page_input import PageInput
+from serve_app.documents.render import render_page
 from serve_app.engines import hashes_file, hub_fetch, weights
 from serve_app.engines.environment import engine_environment
 from serve_app.engines.load_check import LoadCheck
@@ -56,7 +59,9 @@ async def engine_of(**settings: Any) -> EngineProcess:
 
 async def text_of_the_page(engine: EngineProcess) -> str:
     job = {"kind": "pdf", "index": 0, "options": {"predict": {}}}
-    prediction = await engine.predict(job, PAGE.read_bytes(), timeout_s=120)
+    pixels = render_page(PAGE.read_bytes(), "pdf", 0, LimitSettings(), DocumentSettings())
+    frame = b"".join(bytes(part) for part in encode_page(PageInput(pixels)))
+    prediction = await engine.predict(job, frame, timeout_s=120)
     return "\n".join(prediction.result.text)
 
 
