@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import Future
 
 import httpx
 import psutil
+import pypdfium2
 
 from tests.documents import text_pdf
 from tests.e2e.waiting import eventually
@@ -13,11 +15,16 @@ from tests.e2e.waiting import eventually
 LINES = 45
 LINE = "The quick brown fox jumps over the lazy dog, and over it again"
 IN_THE_MIDDLE_S = 0.2
+DPI = 144
 
 
 def full_pages(count: int) -> bytes:
-    """A PDF with a second of work or more on each page."""
-    return text_pdf(["\n".join([LINE] * LINES)] * count, font_pt=11)
+    """A scanned PDF with a second of work or more on each page: it has no text layer."""
+    with pypdfium2.PdfDocument(text_pdf(["\n".join([LINE] * LINES)], font_pt=11)) as document:
+        scan = document[0].render(scale=DPI / 72).to_pil().convert("RGB")
+    file = io.BytesIO()
+    scan.save(file, "PDF", save_all=True, append_images=[scan] * (count - 1), resolution=DPI)
+    return file.getvalue()
 
 
 def wait_until_busy(pid: int, asked: Future[httpx.Response]) -> None:

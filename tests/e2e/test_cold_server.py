@@ -178,8 +178,7 @@ def test_killing_an_engine_in_the_middle_of_a_page_costs_one_retry(cold: Server)
     assert cold.parse(picture("png"), model=model).status_code == 200
     (victim,) = cold.engines_of(model)
     with ThreadPoolExecutor() as client:
-        scan = {"model": model, "format": "text", "text_layer": "off"}
-        asked = client.submit(cold.parse, full_pages(1), **scan)
+        asked = client.submit(cold.parse, full_pages(1), model=model, format="text")
         wait_until_busy(victim, asked)
         os.kill(victim, signal.SIGKILL)
         answer = asked.result()
@@ -201,7 +200,7 @@ def test_a_client_that_leaves_costs_at_most_the_page_that_runs(cold: Server) -> 
     assert cold.parse(picture("png"), model=model).status_code == 200
     before = len(cold.events("page done", model=model, outcome="success"))
 
-    with open_request(cold, f"/v1/parse?model={model}&text_layer=off", full_pages(pages)):
+    with open_request(cold, f"/v1/parse?model={model}", full_pages(pages)):
         eventually(
             lambda: len(cold.events("page done", model=model, outcome="success")) > before,
             60,
@@ -226,7 +225,7 @@ def test_ctrl_c_in_the_middle_of_a_page_leaves_no_process(cold: Server) -> None:
     assert cold.parse(picture("png"), model="ocr-single").status_code == 200
     (engine,) = cold.engines_of("ocr-single")
     with ThreadPoolExecutor() as client:
-        asked = client.submit(cold.parse, full_pages(1), model="ocr-single", text_layer="off")
+        asked = client.submit(cold.parse, full_pages(1), model="ocr-single")
         wait_until_busy(engine, asked)
         returncode = cold.interrupt()
         # Drained or refused, but the client is not left hanging.
