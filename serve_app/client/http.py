@@ -128,7 +128,7 @@ class JobClient:
             if later_s is None or loop.time() >= until:
                 raise error
             # Not all at once again.
-            await asyncio.sleep(max(later_s, pause_s) * (1 + random.random() / 4))
+            await asyncio.sleep(max(later_s, pause_s) * (1 + random.random() / 4))  # nosec B311  # a pause
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
 

@@ -211,10 +211,10 @@ def _columns(job: Job) -> dict[str, Any]:
 
 _NAMES = tuple(_columns(Job("", "", "", "batch", 0, 0.0, 0.0)))
 _INSERT = (
-    f"INSERT INTO jobs ({', '.join(_NAMES)}, spec) "
+    f"INSERT INTO jobs ({', '.join(_NAMES)}, spec) "  # nosec B608  # names are constants, values are bound
     f"VALUES ({', '.join(f':{name}' for name in _NAMES)}, :spec)"
 )
-_UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in _NAMES)} WHERE id = :id"
+_UPDATE = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in _NAMES)} WHERE id = :id"  # nosec B608  # names are constants, values are bound
 
 
 def _add(db: Connection, *, job: Job, spec: JobSpec, bounds: QueueBounds) -> Job:
@@ -223,8 +223,8 @@ def _add(db: Connection, *, job: Job, spec: JobSpec, bounds: QueueBounds) -> Job
             known = _submitted(db, owner=job.owner, key=job.idempotency_key)
             if known is not None:
                 return known
-        (queued,) = db.execute(f"SELECT count(*) FROM jobs WHERE {_OPEN}").fetchone()
-        mine = f"SELECT count(*) FROM jobs WHERE {_OPEN} AND owner = ?"
+        (queued,) = db.execute(f"SELECT count(*) FROM jobs WHERE {_OPEN}").fetchone()  # nosec B608  # names are constants, values are bound
+        mine = f"SELECT count(*) FROM jobs WHERE {_OPEN} AND owner = ?"  # nosec B608  # names are constants, values are bound
         (of_owner,) = db.execute(mine, (job.owner,)).fetchone()
         (stored,) = db.execute("SELECT coalesce(sum(stored_bytes), 0) FROM jobs").fetchone()
         refused = refusal(queued, of_owner, stored, job.stored_bytes, bounds)
@@ -238,7 +238,7 @@ def _add(db: Connection, *, job: Job, spec: JobSpec, bounds: QueueBounds) -> Job
 
 def _enter(db: Connection, owner: str) -> None:
     """An owner who had no job has one."""
-    sql = f"SELECT served FROM owners WHERE owner IN (SELECT owner FROM jobs WHERE {_OPEN})"
+    sql = f"SELECT served FROM owners WHERE owner IN (SELECT owner FROM jobs WHERE {_OPEN})"  # nosec B608  # names are constants, values are bound
     active = [served for (served,) in db.execute(sql)]
     own = db.execute("SELECT served FROM owners WHERE owner = ?", (owner,)).fetchone()
     served = entry(own[0] if own else 0.0, active)
@@ -264,7 +264,7 @@ def _listed(db: Connection, *, wanted: dict[str, Any]) -> list[Job]:
         where.append("batch = :batch")
     if wanted["before"] is not None:
         where.append("number < (SELECT number FROM jobs WHERE id = :before)")
-    sql = f"SELECT job FROM jobs WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit"
+    sql = f"SELECT job FROM jobs WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT :limit"  # nosec B608  # names are constants, values are bound
     return [_job(text) for (text,) in db.execute(sql, wanted)]
 
 
@@ -301,7 +301,7 @@ def _store_page(db: Connection, *, job_id: str, page: StoredPage, change: Change
 
 
 def _pages(db: Connection, *, job_id: str, where: str, value: int) -> list[StoredPage]:
-    sql = f"SELECT page, size_bytes, code, message, number FROM pages WHERE job_id = ? AND {where}"
+    sql = f"SELECT page, size_bytes, code, message, number FROM pages WHERE job_id = ? AND {where}"  # nosec B608  # names are constants, values are bound
     return [
         StoredPage(page, size, Fault(code, message or "") if code else None, number)
         for page, size, code, message, number in db.execute(sql, (job_id, value))
@@ -312,14 +312,14 @@ def _queue(db: Connection, *, now: float, models: Collection[str]) -> QueueView:
     named = {f"model{number}": model for number, model in enumerate(models)}
     waits = _WAITS.format(models=", ".join(f":{name}" for name in named))
     sql = (
-        f"SELECT id, jobs.owner, jobs.priority, number FROM jobs JOIN (SELECT min(number) AS first "
+        f"SELECT id, jobs.owner, jobs.priority, number FROM jobs JOIN (SELECT min(number) AS first "  # nosec B608  # names are constants, values are bound
         f"FROM jobs WHERE {_OPEN} AND {waits} GROUP BY priority, owner) ON number = first"
     )
     heads = [Head(*row) for row in db.execute(sql, {"now": now, **named})]
     running = dict(
         db.execute("SELECT owner, count(*) FROM jobs WHERE state = 'running' GROUP BY owner")
     )
-    sql = f"SELECT owner, served FROM owners WHERE owner IN (SELECT owner FROM jobs WHERE {_OPEN})"
+    sql = f"SELECT owner, served FROM owners WHERE owner IN (SELECT owner FROM jobs WHERE {_OPEN})"  # nosec B608  # names are constants, values are bound
     uses = {owner: OwnerUse(served, running.get(owner, 0)) for owner, served in db.execute(sql)}
     return QueueView(heads, uses)
 
@@ -342,7 +342,7 @@ def _place(db: Connection, *, job: Job) -> int | None:
 
 def _due(db: Connection, *, now: float, limit: int) -> list[Job]:
     sql = (
-        f"SELECT job FROM jobs WHERE {_OPEN} AND deadline_at <= :now UNION ALL "
+        f"SELECT job FROM jobs WHERE {_OPEN} AND deadline_at <= :now UNION ALL "  # nosec B608  # names are constants, values are bound
         "SELECT job FROM jobs WHERE expires_at <= :now LIMIT :limit"
     )
     return [_job(text) for (text,) in db.execute(sql, {"now": now, "limit": limit})]
