@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from serve_app.document import Block, Box, FailedPage, Line, PageResult
 from serve_app.formats.characters import escaped, language_of, one_line
 from serve_app.formats.pieces import blocks_of, is_picture, lines_of
-from serve_app.formats.upright import size_as_read
 from serve_app.formats.writer import SYSTEM, Document, utf8, why_failed
 
 NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
@@ -47,7 +46,7 @@ class AltoWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One ``Page`` with a block for each block."""
-        width, height = size_as_read(page)
+        width, height = page.width, page.height
         language = language_of("".join(page.text))
         lang = f' LANG="{language}"' if language else ""
         yield utf8(_page_tag(page.index, (width, height), lang))

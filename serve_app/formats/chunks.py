@@ -20,7 +20,6 @@ from serve_app.formats.html import table_html
 from serve_app.formats.pieces import EVERYTHING, Kind, Piece, Selection, pieces_of
 from serve_app.formats.sentences import cut, sentences
 from serve_app.formats.tables import Table
-from serve_app.formats.upright import size_as_read
 from serve_app.formats.writer import Document, utf8
 
 DEFAULT_CHARS, MIN_CHARS, MAX_CHARS = 1200, 100, 20_000
@@ -76,7 +75,7 @@ class ChunksWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """The chunks that this page completes."""
-        width, height = size_as_read(page)
+        width, height = page.width, page.height
         facts: dict[str, Any] = {"page": page.index + 1, "width": width, "height": height}
         if left_out := [b.text for b in page.blocks if b.label in self._selection.omitted]:
             facts["furniture"] = left_out

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from serve_app.document import Block, Box, FailedPage, Line, PageResult
 from serve_app.formats.characters import escaped, language_of, one_line
 from serve_app.formats.pieces import blocks_of, is_picture, lines_of
-from serve_app.formats.upright import size_as_read
 from serve_app.formats.writer import SYSTEM, Document, utf8, why_failed
 
 _CAPABILITIES = "ocr_page ocr_carea ocr_par ocr_line ocr_table ocr_photo ocrp_lang"
@@ -45,7 +44,8 @@ class HocrWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One ``ocr_page`` with an area for each block."""
-        yield utf8(_page_tag(page.index, size_as_read(page), language_of("".join(page.text))))
+        size = page.width, page.height
+        yield utf8(_page_tag(page.index, size, language_of("".join(page.text))))
         for number, block in enumerate(blocks_of(page), 1):
             yield utf8(_area(block, page, f"{page.index + 1}_{number}"))
         yield b"</div>\n"

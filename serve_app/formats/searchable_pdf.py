@@ -20,7 +20,7 @@ from serve_app.document import Box, Line, PageResult
 from serve_app.errors import EncryptedFile, InvalidFile
 from serve_app.formats.pdf_own_text import OwnText
 from serve_app.formats.pdf_text import Frame, TextWriter, font_name
-from serve_app.formats.upright import size_as_read, turn_of
+from serve_app.formats.upright import turn_of
 
 _DEFAULT_BOX: Box = (0, 0, 612, 792)  # US Letter, as PDFium takes a page without a box
 _PROTECTED = "The PDF is protected by its author: the answer is protected in the same way"
@@ -147,7 +147,7 @@ def _is_signed(pdf: Pdf) -> bool:
 
 
 def _frame(page: pikepdf.Page, result: PageResult) -> Frame:
-    width, height = size_as_read(result)
+    width, height = result.width, result.height
     return Frame(width, height, turn_of(result), visible_box(page), _rotation(page))
 
 

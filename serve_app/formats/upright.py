@@ -13,8 +13,3 @@ _TURNS = (0, 90, 180, 270)
 def turn_of(page: PageResult) -> Turn:
     """Degrees counterclockwise from the page's picture to the one that was read."""
     return cast(Turn, page.angle) if page.angle in _TURNS else 0
-
-
-def size_as_read(page: PageResult) -> tuple[int, int]:
-    """Width and height of the picture that the boxes are places on, pixels."""
-    return page.width, page.height

@@ -21,7 +21,6 @@ from serve_app.document import PageResult
 from serve_app.formats.characters import one_line, visible
 from serve_app.formats.pieces import Piece, Selection, pieces_of
 from serve_app.formats.tables import Cell, Table
-from serve_app.formats.upright import size_as_read
 from serve_app.layout.joining import join_two
 
 MAX_COLUMNS = 63  # Word opens no table with more
@@ -58,7 +57,7 @@ class WordDocument:
 
     def add(self, page: PageResult) -> None:
         """A page below what is there; a paragraph that runs over the page's end is one."""
-        width, _ = size_as_read(page)
+        width = page.width
         markdown = page.markdown
         goes_on = self._runs_on and markdown is not None and not markdown.is_start
         for piece in pieces_of(page, self._selection):
