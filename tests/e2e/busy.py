@@ -6,6 +6,7 @@ import io
 from concurrent.futures import Future
 
 import httpx
+import pikepdf
 import psutil
 import pypdfium2
 
@@ -22,8 +23,13 @@ def full_pages(count: int) -> bytes:
     """A scanned PDF with a second of work or more on each page: it has no text layer."""
     with pypdfium2.PdfDocument(text_pdf(["\n".join([LINE] * LINES)], font_pt=11)) as document:
         scan = document[0].render(scale=DPI / 72).to_pil().convert("RGB")
+    page = io.BytesIO()
+    scan.save(page, "PDF", resolution=DPI)
     file = io.BytesIO()
-    scan.save(file, "PDF", save_all=True, append_images=[scan] * (count - 1), resolution=DPI)
+    with pikepdf.open(page) as scans:
+        for _ in range(count - 1):  # the picture is in the file once, so that many pages are small
+            scans.pages.append(scans.pages[0])
+        scans.save(file)
     return file.getvalue()
 
 

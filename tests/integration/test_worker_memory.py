@@ -90,6 +90,13 @@ class Worker:
     async def facts(self, model: str) -> ModelFacts:
         return self.service._models[model].facts()
 
+    async def until_waits(self) -> None:
+        """One page has come, and waits."""
+        async with asyncio.timeout(10):
+            while self.service._reporter.report().queued == 0:
+                await asyncio.sleep(0.01)
+        assert self.service._reporter.report().running == 0
+
     async def fill(self, fraction: float) -> None:
         """Others use this much of the device; waits until the worker has seen it."""
         self.domain.others_bytes = int(fraction * TOTAL)
@@ -276,9 +283,7 @@ async def test_who_waits_for_the_level_keeps_no_engine_from_going() -> None:
         await one.page()
         await one.fill(0.85)
         night = asyncio.create_task(one.page(priority="batch"))
-        await asyncio.sleep(0.1)
-        report = one.service._reporter.report()
-        assert (report.queued, report.running) == (1, 0)
+        await one.until_waits()
         await one.fill(0.99)
         await asyncio.sleep(0)
         await asyncio.gather(*one.service._models["a"]._stops.values())
