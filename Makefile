@@ -67,10 +67,11 @@ soak: setup ## 500 pages of 40 sizes: memory of this server and of paddlex --ser
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 .PHONY: lint
-lint: ## ruff: format and rules; bandit: what is known to be unsafe
+lint: ## ruff: format and rules; import-linter: who may import whom; bandit: what is unsafe
 	$(SETUP) dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive serve_app scripts
 
 .PHONY: audit
@@ -89,7 +90,7 @@ check: ## the configuration files, strictly
 	@$(BIN)/ocr-serve check configs/*.yaml
 
 .PHONY: manifests
-manifests: ## write what k8s/ and docker/ repeat of configs/ and serve_app/ray.env
+manifests: ## write what k8s/ and docker/ repeat of configs/ and serve_app/command/ray.env
 	$(SETUP) dev
 	@$(BIN)/python scripts/render_manifests.py
 

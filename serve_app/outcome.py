@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from serve_app.errors import CapacityError, OcrServeError, PageTooLargeForBudget
-from serve_app.facts import Outcome
+from serve_app.messages import Outcome
 
 SUCCESS: tuple[Outcome, None] = ("success", None)
 CANCELLED: tuple[Outcome, str] = ("cancelled", "cancelled")

@@ -18,7 +18,7 @@ from typing import Any
 
 from serve_app.detection_size import computed_pixels
 from serve_app.document import FileKind, PageInfo
-from serve_app.facts import PageLoad
+from serve_app.messages import PageLoad
 
 CHANNELS = 3
 # How many copies of the decoded picture there are at the peak: PaddleX's pipelines keep some. 2.6

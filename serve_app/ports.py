@@ -1,4 +1,4 @@
-"""The seams between layers, as protocols; the fakes behind them are in ``testing.py``."""
+"""The seams between layers, as protocols; the fakes behind them are in ``testing/``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from serve_app.document import (
     PredictOptions,
     RequestIds,
 )
-from serve_app.facts import TaskKind
 from serve_app.formats.assembly import Plan
+from serve_app.messages import TaskKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from serve_app.child.channel import Buffer
 from serve_app.document import PageInfo, PageResult
 from serve_app.documents.page_frame import decode_page
-from serve_app.engines.channel import Buffer
-from serve_app.engines.codec import encode_result
+from serve_app.page_codec import encode_result
 
 SLOW_READER = "tests.fake_parsers:build_slow_reader"
 SIZES = "tests.fake_parsers:build_sizes"

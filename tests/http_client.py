@@ -12,7 +12,7 @@ import httpx
 
 from serve_app.api.app import build_http_app
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
+from serve_app.testing.service import FakeDocumentService, FakeOperatorService, fake_settings
 
 
 def http_client(

@@ -15,9 +15,9 @@ from serve_app.api.context import Deadline
 from serve_app.api.pages import Work
 from serve_app.api.spool import Spool
 from serve_app.document import FailedPage, PageResult
-from serve_app.engines.codec import decode_result
 from serve_app.formats.assembly import AssembledFormat, Plan, packed
 from serve_app.formats.pieces import Selection
+from serve_app.page_codec import decode_result
 from serve_app.ports import DocumentService
 
 MEDIA_TYPES: dict[AssembledFormat, str] = {

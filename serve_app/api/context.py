@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.clock import now
 from serve_app.errors import DeadlineExceeded, InvalidRequest
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 
 log = logging.getLogger("ocr_serve.api")
 

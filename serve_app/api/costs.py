@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from serve_app.document import PageResult, RequestIds
-from serve_app.facts import Outcome, TaskRecord
+from serve_app.messages import Outcome, TaskRecord
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from serve_app.changes import until_set
 from serve_app.clock import now
 from serve_app.errors import QueueFull, ServerStopping
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 from serve_app.policy.admission import retry_after_s
 from serve_app.policy.drain_rate import DrainRate
 

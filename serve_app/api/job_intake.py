@@ -17,7 +17,7 @@ from serve_app.api.parse_params import ParseParams, once, read_params
 from serve_app.api.upload import Upload, read_upload
 from serve_app.document import PredictOptions
 from serve_app.errors import InvalidRequest
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 from serve_app.settings import AppSettings
 
 KEY_HEADER = "idempotency-key"

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from serve_app.api import examples
 from serve_app.api.examples import DEFAULT_TASKS, DEFAULT_TIMEOUT_S, MAX_TASKS, MAX_TIMEOUT_S
 from serve_app.errors import InvalidRequest
-from serve_app.facts import TaskKind
+from serve_app.messages import TaskKind
 from serve_app.ports import OperatorService
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from serve_app.api.spool import SPOOL_MEMORY_BYTES
 from serve_app.document import FailedPage, PageResult
-from serve_app.engines.codec import decode_result, encode_result
+from serve_app.page_codec import decode_result, encode_result
 
 
 class PageStore:

@@ -21,8 +21,8 @@ from serve_app.api.finish import DEFAULT, Finish, FurnitureChoice, PictureText, 
 from serve_app.document import OnPageError, PredictOptions, TextLayerMode
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
-from serve_app.facts import Priority
 from serve_app.formats.chunks import DEFAULT_CHARS, MAX_CHARS, MIN_CHARS
+from serve_app.messages import Priority
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.settings import AppSettings
 

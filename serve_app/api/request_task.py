@@ -15,7 +15,7 @@ from serve_app.api.context import RequestContext
 from serve_app.api.costs import Costs
 from serve_app.api.spool import Spools
 from serve_app.document import RequestIds
-from serve_app.facts import Outcome, TaskRecord
+from serve_app.messages import Outcome, TaskRecord
 from serve_app.outcome import CANCELLED, SUCCESS, outcome_of
 from serve_app.task_ledger import TaskLedger
 

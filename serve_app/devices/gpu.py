@@ -11,7 +11,7 @@ import psutil
 
 from serve_app.devices import nvml
 from serve_app.devices.errors import DeviceError
-from serve_app.facts import DomainReading
+from serve_app.messages import DomainReading
 
 log = logging.getLogger("ocr_serve.devices")
 

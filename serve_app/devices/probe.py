@@ -10,7 +10,7 @@ from typing import Protocol
 from serve_app.devices.gpu import GpuProbe
 from serve_app.devices.ram import RamProbe
 from serve_app.devices.scripted import SIMULATED_DEVICES, ScriptedProbe
-from serve_app.facts import DeviceKind, DomainReading
+from serve_app.messages import DeviceKind, DomainReading
 
 
 class MemoryProbe(Protocol):

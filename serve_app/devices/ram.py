@@ -9,7 +9,7 @@ import psutil
 
 from serve_app.devices import cgroup
 from serve_app.devices.errors import DeviceError
-from serve_app.facts import DomainReading
+from serve_app.messages import DomainReading
 
 
 def host_memory() -> tuple[int, int]:

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from serve_app.devices.errors import GpuNotFound, SimulationInvalid
 from serve_app.devices.gpu import visible_names
-from serve_app.facts import DomainReading
+from serve_app.messages import DomainReading
 
 if TYPE_CHECKING:
     from serve_app.devices.probe import MemoryProbe

@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from serve_app.child.channel import Buffer
 from serve_app.documents.inspect import inspect
-from serve_app.engines.channel import Buffer
 from serve_app.settings import DocumentSettings, LimitSettings
 
 FACTORY = "serve_app.documents.header_parser:build"

@@ -7,9 +7,9 @@ import struct
 
 import numpy as np
 
+from serve_app.child.channel import Buffer
 from serve_app.documents.page_input import PageInput
 from serve_app.documents.text_layer.wire import decode_layer, encode_layer
-from serve_app.engines.channel import Buffer
 
 _LENGTH = struct.Struct("<I")
 #: Beside the pixels: the head, and what may be added to it.

@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from serve_app.child.channel import Buffer
 from serve_app.documents.page_frame import encode_page
 from serve_app.documents.render import read_page
-from serve_app.engines.channel import Buffer
 from serve_app.settings import DocumentSettings, LimitSettings
 
 FACTORY = "serve_app.documents.page_parser:build"

@@ -1,6 +1,6 @@
 """The child side of parsing: a host that forks one process for each file or page, and never parses.
 
-``python -m serve_app.documents.parser_host FD PARENT_PID FACTORY``, as ``engines/host.py``.
+``python -m serve_app.documents.parser_host FD PARENT_PID FACTORY``, as ``child/host.py``.
 
 The host loads the libraries once; a fork has them for milliseconds of time and a few MiB of memory.
 What a file does to its process (memory it takes, a crash, an exploit) ends with that process: it
@@ -26,8 +26,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from serve_app.engines import channel
-from serve_app.engines.host import Handler, describe, die_with_parent, resolve
+from serve_app.child import channel
+from serve_app.child.host import Handler, describe, die_with_parent, resolve
 from serve_app.sandbox.parser import ParserLimits, ParserSandbox
 
 Factory = Callable[[dict[str, Any]], Handler]

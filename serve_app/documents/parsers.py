@@ -16,9 +16,9 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from serve_app.engines import channel
-from serve_app.engines.channel import Buffer, SealedFile
-from serve_app.engines.child import GONE_WITHIN_S, ChildFailure, ChildProcess, JobFailed, failure
+from serve_app.child import channel
+from serve_app.child.channel import Buffer, SealedFile
+from serve_app.child.process import GONE_WITHIN_S, ChildFailure, ChildProcess, JobFailed, failure
 from serve_app.sandbox.parser import ParserLimits
 
 log = logging.getLogger("ocr_serve.parsers")

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from serve_app.child.channel import Buffer
 from serve_app.document import DocumentInfo, FileKind, PageInfo
 from serve_app.documents import header_parser
 from serve_app.documents.page_limits import check_page_count
@@ -18,7 +19,6 @@ from serve_app.documents.parsers import (
     Parsers,
     ParserUnavailable,
 )
-from serve_app.engines.channel import Buffer
 from serve_app.errors import FileTooDemanding, InvalidFile, QueueFull, ReplicaUnavailable
 from serve_app.sandbox.parser import ParserLimits
 from serve_app.settings import DocumentSettings, GatewaySettings, LimitSettings

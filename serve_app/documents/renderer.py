@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from serve_app import clock
+from serve_app.child.channel import Buffer, SealedFile
 from serve_app.document import FileKind
 from serve_app.documents import page_parser
 from serve_app.documents.page_frame import MAX_HEAD_BYTES
@@ -15,7 +16,6 @@ from serve_app.documents.parsers import (
     Parsers,
     ParserUnavailable,
 )
-from serve_app.engines.channel import Buffer, SealedFile
 from serve_app.errors import (
     DeadlineExceeded,
     FileTooDemanding,

@@ -1,0 +1,1 @@
+"""What runs inside an engine process: one loaded pipeline, one page at a time."""

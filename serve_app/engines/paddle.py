@@ -15,35 +15,36 @@ from typing import Any
 import cv2
 import numpy as np
 
+from serve_app.child.channel import Buffer
 from serve_app.detection_size import detection_options
 from serve_app.devices import cpu
 from serve_app.document import Markdown, PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
 from serve_app.documents.page_input import PageInput
-from serve_app.engines import hashes_file, weights
-from serve_app.engines.channel import Buffer
-from serve_app.engines.codec import encode_result
-from serve_app.engines.font import drawing_font_path
 from serve_app.engines.layer_use import LayerPlan, plan
 from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide
-from serve_app.engines.load_check import LoadCheck
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.page_angle import layer_angle
-from serve_app.engines.pipeline_config import (
+from serve_app.engines.reading import Reading, pictures_of, read, write_back
+from serve_app.engines.result_json import dump_pruned
+from serve_app.engines.width_buckets import pad_to_buckets
+from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
+from serve_app.layout.markdown import Style, write
+from serve_app.page_codec import encode_result
+from serve_app.settings import ModelSettings, WeightsSettings
+from serve_app.temp_folders import temp_folder
+from serve_app.weights import hashes_file
+from serve_app.weights import store as weights
+from serve_app.weights.font import drawing_font_path
+from serve_app.weights.load_check import LoadCheck
+from serve_app.weights.pins import Pins
+from serve_app.weights.pipeline_config import (
     Weights,
     build_config,
     loaded_stages,
     resolve_options,
     resolve_runtime,
 )
-from serve_app.engines.reading import Reading, pictures_of, read, write_back
-from serve_app.engines.result_json import dump_pruned
-from serve_app.engines.weights_pins import Pins
-from serve_app.engines.width_buckets import pad_to_buckets
-from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
-from serve_app.layout.markdown import Style, write
-from serve_app.settings import ModelSettings, WeightsSettings
-from serve_app.temp_folders import temp_folder
 
 # PaddleX's server shrinks pictures of its answers to this (DEFAULT_MAX_OUTPUT_IMG_SIZE).
 MAX_OUTPUT_SIDE = 2000

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+from serve_app.child.channel import MAX_PAYLOAD_BYTES
 from serve_app.document import FileKind, Markdown, PageResult
-from serve_app.engines.channel import MAX_PAYLOAD_BYTES
-from serve_app.engines.codec import decode_result, encode_result
 from serve_app.formats.pieces import Selection
+from serve_app.page_codec import decode_result, encode_result
 from serve_app.sandbox.parser import ParserLimits, ParserSandbox
 from serve_app.settings import DocumentSettings, LimitSettings
 

@@ -18,7 +18,6 @@ from functools import partial
 from serve_app.changes import Changes
 from serve_app.clock import epoch
 from serve_app.document import FailedPage, PageResult, RequestIds
-from serve_app.engines.codec import encode_result
 from serve_app.errors import JobFileLost, JobNotFound, OcrServeError, PageFailed
 from serve_app.jobs.heartbeat import keep_lease
 from serve_app.jobs.job_changes import JobChanges
@@ -26,6 +25,7 @@ from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.turn import Turn
 from serve_app.jobs.verdict import after_error, after_pages, told
+from serve_app.page_codec import encode_result
 from serve_app.policy import job as jobs
 from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, LeaseLost
 from serve_app.policy.job_queue import should_yield

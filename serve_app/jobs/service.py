@@ -18,7 +18,6 @@ from typing import Literal
 from serve_app.changes import until_set
 from serve_app.clock import epoch, now
 from serve_app.document import FileBytes, PageResult
-from serve_app.engines.codec import decode_result
 from serve_app.errors import (
     IdempotencyConflict,
     JobNotDone,
@@ -27,13 +26,14 @@ from serve_app.errors import (
     PageNotFound,
     QueueFull,
 )
-from serve_app.facts import Priority
 from serve_app.jobs.caller import Caller
 from serve_app.jobs.driver import INPUT, Driver, page_name
 from serve_app.jobs.job_changes import LOOK_AGAIN_S, JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.sweeper import Sweeper
+from serve_app.messages import Priority
+from serve_app.page_codec import decode_result
 from serve_app.policy.job import Job, JobRules, cancelled
 from serve_app.policy.job_queue import QueueBounds
 from serve_app.ports import DocumentService

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from serve_app.facts import Level, Priority
+from serve_app.messages import Level, Priority
 
 # Retry-After in seconds: what HTTP clients can use, and the value while nothing was measured.
 MIN_RETRY_AFTER_S, MAX_RETRY_AFTER_S, DEFAULT_RETRY_AFTER_S = 1, 60, 5

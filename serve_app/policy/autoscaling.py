@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serve_app.facts import LEVELS
+from serve_app.messages import LEVELS
 
 CRITICAL = LEVELS.index("critical")
 

@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from serve_app.facts import EstimatorState, MeasuredPage
+from serve_app.messages import EstimatorState, MeasuredPage
 from serve_app.policy.quantile_line import Point, QuantileLine, fit
 
 # Pages remembered: at one page a second a few minutes, and enough for a 95th percentile.

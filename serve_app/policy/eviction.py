@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from serve_app.facts import DomainReading, Level, ModelFacts, ReplicaReport, Unload
+from serve_app.messages import DomainReading, Level, ModelFacts, ReplicaReport, Unload
 from serve_app.policy.idle import is_idle
 
 

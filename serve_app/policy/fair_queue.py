@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 
 
 class FairQueue:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 
-from serve_app.facts import ModelFacts, Unload
+from serve_app.messages import ModelFacts, Unload
 
 
 def is_idle(model: ModelFacts) -> bool:

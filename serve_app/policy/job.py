@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "expired"]
 EndState = Literal["done", "failed", "cancelled", "expired"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from serve_app.errors import OcrServeError, QueueFull, StorageFull, TooManyRequests
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 
 # A job that finds the queue or the store full may as well come back in a minute.
 RETRY_S = 30.0

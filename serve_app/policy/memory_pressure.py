@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from serve_app.facts import LEVELS, DomainReading, Level
+from serve_app.messages import LEVELS, DomainReading, Level
 from serve_app.settings import PressureSettings
 
 PressureAction = Literal[

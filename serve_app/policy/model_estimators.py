@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from serve_app.facts import EstimatorState, PageLoad
+from serve_app.messages import EstimatorState, PageLoad
 from serve_app.policy.estimate import PeakEstimator, knows_much_more
 from serve_app.settings import MemorySettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from serve_app.facts import LEVELS, DeviceKind, Level, ReplicaReport
+from serve_app.messages import LEVELS, DeviceKind, Level, ReplicaReport
 from serve_app.policy.registry_views import device_domain
 
 

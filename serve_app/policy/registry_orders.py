@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from serve_app.facts import Load, ModelFacts, ReplicaReport, Unload
+from serve_app.messages import Load, ModelFacts, ReplicaReport, Unload
 
 Action = Literal["load", "unload"]
 

@@ -27,7 +27,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from serve_app.facts import (
+from serve_app.messages import (
     DeviceKind,
     Directive,
     EstimatorState,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from serve_app.facts import (
+from serve_app.messages import (
     DeviceKind,
     DomainReading,
     EngineFacts,

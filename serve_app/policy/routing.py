@@ -32,7 +32,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from serve_app.facts import LEVELS, Level
+from serve_app.messages import LEVELS, Level
 
 ModelPresence = Literal["loaded", "loading", "failed", "absent"]
 

@@ -7,5 +7,5 @@
 - ``parser.py``, ``engine.py``: these put together for the two kinds of children.
 
 A layer that the kernel does not have is left out; who starts the child logs which. Not covered:
-what the parent does with a child's answers (``documents/parsers.py``, ``engines/child.py``).
+what the parent does with a child's answers (``documents/parsers.py``, ``child/process.py``).
 """

@@ -23,7 +23,7 @@ NAMES = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR"),
         *("LANG", "LANGUAGE", "TZ"),
-        # XDG_CACHE_HOME and OCR_SERVE_CACHE: where bundled weights are (engines/weights.py).
+        # XDG_CACHE_HOME and OCR_SERVE_CACHE: where bundled weights are (weights/store.py).
         *("XDG_CACHE_HOME", "OCR_SERVE_CACHE"),
         "GLIBC_TUNABLES",
     }

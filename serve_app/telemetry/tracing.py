@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from opentelemetry import trace
 
-from serve_app.facts import TaskRecord
+from serve_app.messages import TaskRecord
 
 _TRACER = trace.get_tracer("ocr_serve")
 

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import yaml
 
-from serve_app.engines.process import PADDLE_FACTORY
+from serve_app.worker.engine_process import PADDLE_FACTORY
 from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import ROOT, Sample
 from tests.bench.pipelines import Pipeline

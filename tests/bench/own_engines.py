@@ -15,10 +15,10 @@ import psutil
 from serve_app.config_check import check_args
 from serve_app.document import PredictOptions
 from serve_app.documents.renderer import PageRenderer, PageSource
-from serve_app.engines.environment import engine_environment
-from serve_app.engines.process import EngineProcess
 from serve_app.errors import OcrServeError
 from serve_app.settings import AppSettings
+from serve_app.worker.engine_environment import engine_environment
+from serve_app.worker.engine_process import EngineProcess
 from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import Sample
 from tests.bench.http_servers import shipped_config

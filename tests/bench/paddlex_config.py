@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from serve_app.engines import weights
-from serve_app.engines.pipeline_config import Runtime, Weights, WeightsFormat, build_config
 from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.weights import store as weights
+from serve_app.weights.pipeline_config import Runtime, Weights, WeightsFormat, build_config
 from tests.bench.pipelines import PIPELINES, Pipeline
 from tests.bench.processes import clean_environment, python
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from serve_app.engines.pipeline_config import BUNDLED_TABLE_OPTIONS
 from serve_app.settings import PipelineName
+from serve_app.weights.pipeline_config import BUNDLED_TABLE_OPTIONS
 from tests.bench.corpus import Sample
 
 BenchPipeline = Literal["ocr", "structure"]

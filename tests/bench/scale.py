@@ -24,9 +24,9 @@ from typing import Any
 import psutil
 
 from serve_app import clock
-from serve_app.deployments.memory_watch import MemoryWatch
-from serve_app.deployments.model_registry import ModelRegistry
-from serve_app.facts import (
+from serve_app.control.memory_watch import MemoryWatch
+from serve_app.control.model_registry import ModelRegistry
+from serve_app.messages import (
     DomainReading,
     EngineFacts,
     ModelFacts,
@@ -36,7 +36,7 @@ from serve_app.facts import (
 )
 from serve_app.policy.registry_state import Memo
 from serve_app.settings import AppSettings
-from serve_app.testing import fake_settings
+from serve_app.testing.service import fake_settings
 from tests.e2e.server import Server, app_args
 from tests.faults.scene import MIB, fault_config, pages, running_with_faults
 

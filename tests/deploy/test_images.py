@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.environment import FIXED
+from serve_app.command.environment import FIXED
 from tests.deploy.manifests import ROOT
 
 pytestmark = pytest.mark.integration

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 import render_manifests
+from serve_app.command.environment import FIXED
 from serve_app.config_check import check_file
-from serve_app.environment import FIXED
 from serve_app.settings import AppSettings
 from tests.deploy.manifests import (
     OVERLAYS,

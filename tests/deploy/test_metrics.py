@@ -19,7 +19,7 @@ import yaml
 
 from serve_app.devices.scripted import SIMULATED_DEVICES
 from serve_app.telemetry import metrics
-from serve_app.testing_devices import write_simulated_devices
+from serve_app.testing.devices import write_simulated_devices
 from tests.deploy.manifests import ROOT
 from tests.e2e.server import Server, app_args, checkout_importable, running
 from tests.e2e.waiting import eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.engines import weights
+from serve_app.weights import store as weights
 from tests.e2e.server import Server, running, shipped_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from serve_app.devices import cpu
-from serve_app.engines.pipeline_config import BF16_FLAGS
+from serve_app.weights.pipeline_config import BF16_FLAGS
 from tests.corpus import corpus_file
 from tests.documents import encoded, page_text, text_pdf, text_picture
 from tests.e2e.server import Server

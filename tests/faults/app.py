@@ -1,4 +1,4 @@
-"""The application with fake engines (``serve_app/testing_engine.py``), everything else as it is."""
+"""The application with fake engines (``serve_app/testing/engine.py``), everything else as it is."""
 
 # No `from __future__ import annotations` here: Serve reads build's annotation at run time.
 from typing import Any
@@ -8,9 +8,9 @@ from ray.serve.handle import DeploymentHandle
 
 from serve_app.app import application
 from serve_app.config_check import check_args
-from serve_app.deployments.ocr_service import OCRService
 from serve_app.settings import AppSettings
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.ocr_service import OCRService
 
 
 class FaultyReplica(OCRService):

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from serve_app.testing_engine import FACTORY, faulty
+from serve_app.testing.engine import FACTORY, faulty
 from tests.documents import picture, tiff
 from tests.e2e.ledger import ledger_is_zero, temporary_files
 from tests.e2e.server import Server, app_args, checkout_importable, running, shipped_config

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from serve_app.testing_engine import faulty
+from serve_app.testing.engine import faulty
 from tests.documents import picture
 from tests.e2e.waiting import eventually
 from tests.faults.scene import (

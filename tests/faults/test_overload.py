@@ -12,8 +12,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from serve_app.facts import Priority
-from serve_app.testing_engine import faulty
+from serve_app.messages import Priority
+from serve_app.testing.engine import faulty
 from tests.documents import picture
 from tests.e2e.ledger import domains
 from tests.faults.scene import ENGINES, MIB, QUEUE_PAGES, Before

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from serve_app.testing_engine import faulty
+from serve_app.testing.engine import faulty
 from tests.documents import picture
 from tests.e2e.server import Server
 from tests.e2e.waiting import eventually

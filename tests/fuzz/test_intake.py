@@ -20,7 +20,7 @@ from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.documents.render import render_page
 from serve_app.errors import InvalidFile, InvalidRequest, OcrServeError, UnknownModel
 from serve_app.settings import DocumentSettings, LimitSettings
-from serve_app.testing import fake_settings
+from serve_app.testing.service import fake_settings
 from tests.fuzz.effort import fuzzed
 from tests.fuzz.mutation import damaged
 

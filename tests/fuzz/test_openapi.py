@@ -8,8 +8,8 @@ import pytest
 
 from serve_app.api.app import build_http_app
 from serve_app.errors import UnknownModel
-from serve_app.facts import TaskKind
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.messages import TaskKind
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests.fuzz.effort import fuzzed
 
 pytest.importorskip("schemathesis", reason="the lock has it from Python 3.11 on")

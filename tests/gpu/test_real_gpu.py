@@ -1,7 +1,7 @@
 """A real GPU and its driver: what NVML tells, and memory that engines really take and give back.
 
 Skipped where there is no NVIDIA GPU. The engines are fake ones that take device memory through
-CUDA's driver (serve_app/testing_cuda.py); Ray, the server, NVML and the GPU are real. Nothing else
+CUDA's driver (serve_app/testing/cuda.py); Ray, the server, NVML and the GPU are real. Nothing else
 may use the GPU meanwhile.
 """
 
@@ -60,7 +60,7 @@ class Gpu:
     def filled_to(self, fraction: float) -> Iterator[None]:
         """Another process takes what is missing."""
         count = int(fraction * self.total_bytes) - self.used_bytes()
-        command = [sys.executable, "-m", "serve_app.testing_cuda", str(count)]
+        command = [sys.executable, "-m", "serve_app.testing.cuda", str(count)]
         with subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as tenant:

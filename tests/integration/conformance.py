@@ -36,7 +36,7 @@ from serve_app.document import (
 from serve_app.documents.render import render_page
 from serve_app.engines.result_json import dump_pruned
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 
 PIPELINES = {"/ocr": "OCR", "/layout-parsing": "PP-StructureV3"}
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,8 +12,8 @@ import pypdfium2 as pdfium
 import pytest
 
 from serve_app.document import Line, PageResult
-from serve_app.documents.assembler import Assembler
 from serve_app.errors import DeadlineExceeded, InvalidFile, LimitExceeded, OcrServeError
+from serve_app.formats.assembler import Assembler
 from serve_app.formats.assembly import AssembledFormat, Plan
 from serve_app.formats.pieces import EVERYTHING
 from serve_app.settings import DocumentSettings, LimitSettings

@@ -15,9 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from serve_app.engines.environment import engine_environment
-from serve_app.engines.host import REST_S
-from serve_app.engines.process import EngineProcess, Prediction
+from serve_app.child.host import REST_S
 from serve_app.errors import (
     EngineCrashed,
     EngineHung,
@@ -28,7 +26,9 @@ from serve_app.errors import (
     PageFailed,
 )
 from serve_app.settings import EngineSettings, ModelSettings, PoolSettings
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.engine_environment import engine_environment
+from serve_app.worker.engine_process import EngineProcess, Prediction
 from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration
@@ -219,8 +219,8 @@ async def test_what_the_child_prints_becomes_log_records_for_debugging(
 def test_an_engine_ends_when_its_parent_is_killed() -> None:
     program = """
         import asyncio, sys
-        from serve_app.engines.process import EngineProcess
-        from serve_app.testing_engine import FACTORY
+        from serve_app.worker.engine_process import EngineProcess
+        from serve_app.testing.engine import FACTORY
         async def main():
             engine = EngineProcess("fake", {}, factory=FACTORY)
             await engine.start(timeout_s=20)

@@ -12,13 +12,13 @@ import psutil
 import pytest
 from PIL import Image, ImageDraw
 
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageInfo, PredictOptions
-from serve_app.facts import TaskRecord
+from serve_app.messages import TaskRecord
+from serve_app.page_job import PageJob
 from serve_app.page_load import page_load
 from serve_app.settings import AppSettings
 from serve_app.telemetry import metrics
+from serve_app.worker.ocr_service import OCRService
 from tests.documents import encoded
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

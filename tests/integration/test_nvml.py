@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from serve_app.devices import errors
-from serve_app.facts import DomainReading
+from serve_app.messages import DomainReading
 from serve_app.policy.memory_pressure import PressureGauge
 from serve_app.settings import PressureSettings
 from tests.e2e.server import ROOT, checkout_importable

@@ -15,8 +15,6 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageResult, PredictOptions
 from serve_app.errors import (
     DeadlineExceeded,
@@ -31,9 +29,11 @@ from serve_app.errors import (
     ReplicaUnavailable,
     UnknownModel,
 )
-from serve_app.facts import Priority
+from serve_app.messages import Priority
+from serve_app.page_job import PageJob
 from serve_app.settings import AppSettings
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.ocr_service import OCRService
 from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration

@@ -14,11 +14,11 @@ from serve_app.detection_size import detection_options, detection_size
 from serve_app.document import PredictOptions
 from serve_app.documents.page_frame import encode_page
 from serve_app.documents.page_input import PageInput
-from serve_app.engines.environment import engine_environment
-from serve_app.engines.process import EngineProcess
 from serve_app.option_values import MAX_LAYOUT_RATIO, MAX_UNCLIP_RATIO, MIN_LAYOUT_RATIO
 from serve_app.pipeline_options import PREDICT_OPTIONS, checked_options
 from serve_app.settings import ModelSettings, PoolSettings
+from serve_app.worker.engine_environment import engine_environment
+from serve_app.worker.engine_process import EngineProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -22,7 +22,7 @@ from serve_app.document import PageInfo, PageResult
 from serve_app.errors import PageFailed
 from serve_app.jobs.folder import stores
 from serve_app.jobs.service import Jobs
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.e2e.server import free_port
 from tests.e2e.waiting import eventually

@@ -22,7 +22,7 @@ from serve_app.documents.page_input import PageInput
 from serve_app.engines.layered_ocr import LayeredOcr
 from serve_app.engines.paddle import PaddleEngine
 from serve_app.engines.result_json import dump_pruned
-from serve_app.testing import fake_settings
+from serve_app.testing.service import fake_settings
 from tests import documents
 from tests.http_client import b64
 from tests.integration.conformance import (

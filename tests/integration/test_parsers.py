@@ -15,15 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
+from serve_app.child import channel
 from serve_app.document import PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
 from serve_app.documents.parsers import Crashed, OutOfMemory, OutOfTime, Parsers, ParserUnavailable
 from serve_app.documents.reader import DocumentReader
 from serve_app.documents.render import render_page
 from serve_app.documents.renderer import PageRenderer, PageSource
-from serve_app.engines import channel
 from serve_app.errors import (
     DeadlineExceeded,
     EncryptedFile,
@@ -31,8 +29,10 @@ from serve_app.errors import (
     InvalidFile,
     QueueFull,
 )
+from serve_app.page_job import PageJob
 from serve_app.sandbox.parser import ParserLimits
 from serve_app.settings import AppSettings, DocumentSettings, GatewaySettings, LimitSettings
+from serve_app.worker.ocr_service import OCRService
 from tests import documents, exploits, hostile_documents
 from tests.e2e.waiting import happens
 from tests.fake_parsers import SIZES, SLOW_READER

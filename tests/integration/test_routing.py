@@ -25,12 +25,12 @@ from ray.serve.config import RequestRouterConfig
 from ray.serve.exceptions import RequestCancelledError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
 from serve_app.document import PredictOptions
+from serve_app.page_job import PageJob
 from serve_app.settings import AppSettings
-from serve_app.testing_devices import FakeDomain, FakeProbe
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.devices import FakeDomain, FakeProbe
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.ocr_service import OCRService
 from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -182,7 +182,7 @@ def application() -> serve.Application:
         name="pool",
         num_replicas=2,
         request_router_config=RequestRouterConfig(
-            request_router_class="serve_app.deployments.router:ModelAffinityRouter",
+            request_router_class="serve_app.gateway.router:ModelAffinityRouter",
             request_router_kwargs={"models": dict.fromkeys(MODELS, 1), "spill_pages": SPILL_PAGES},
             request_routing_stats_period_s=0.2,
         ),

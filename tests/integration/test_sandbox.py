@@ -22,9 +22,9 @@ import psutil
 import pytest
 
 from serve_app.documents.parsers import Parsers
-from serve_app.engines.process import EngineProcess
 from serve_app.sandbox.parser import ParserLimits, ParserSandbox
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.engine_process import EngineProcess
 from tests import exploits
 from tests.e2e.waiting import happens
 
@@ -321,9 +321,9 @@ def test_memory_is_measured_as_another_user_than_root() -> None:
         import asyncio, json, os
         from serve_app.devices import process_memory
         from serve_app.documents.parsers import Parsers
-        from serve_app.engines.process import EngineProcess
+        from serve_app.worker.engine_process import EngineProcess
         from serve_app.sandbox.parser import ParserLimits
-        from serve_app.testing_engine import FACTORY
+        from serve_app.testing.engine import FACTORY
         from tests import exploits
 from tests.e2e.waiting import happens
 

@@ -12,13 +12,13 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.memory_watch import MemoryWatch
-from serve_app.deployments.model_registry import ModelRegistry
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
+from serve_app.control.memory_watch import MemoryWatch
+from serve_app.control.model_registry import ModelRegistry
 from serve_app.document import PredictOptions
+from serve_app.page_job import PageJob
 from serve_app.settings import AppSettings
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.ocr_service import OCRService
 from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration

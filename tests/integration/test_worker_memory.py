@@ -12,8 +12,6 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.deployments.ocr_service import OCRService
-from serve_app.deployments.page_job import PageJob
 from serve_app.document import PageResult, PredictOptions
 from serve_app.errors import (
     DeadlineExceeded,
@@ -21,11 +19,14 @@ from serve_app.errors import (
     MemoryPressure,
     PageTooLargeForBudget,
 )
-from serve_app.facts import ModelFacts, Priority
+from serve_app.messages import ModelFacts, Priority
+from serve_app.page_job import PageJob
 from serve_app.policy.admission import FallbackFacts
 from serve_app.settings import AppSettings
-from serve_app.testing_devices import FakeDomain, FakeProbe
-from serve_app.testing_engine import FACTORY
+from serve_app.testing.devices import FakeDomain, FakeProbe
+from serve_app.testing.engine import FACTORY
+from serve_app.worker.ocr_service import OCRService
+from tests.e2e.waiting import happens
 
 pytestmark = pytest.mark.integration
 
@@ -92,10 +93,9 @@ class Worker:
 
     async def until_waits(self) -> None:
         """One page has come, and waits."""
-        async with asyncio.timeout(10):
-            while self.service._reporter.report().queued == 0:
-                await asyncio.sleep(0.01)
-        assert self.service._reporter.report().running == 0
+        report = self.service._reporter.report
+        await happens(lambda: report().queued == 1, 10, "a page waits")
+        assert report().running == 0
 
     async def fill(self, fraction: float) -> None:
         """Others use this much of the device; waits until the worker has seen it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serve_app.testing_devices import write_simulated_devices
+from serve_app.testing.devices import write_simulated_devices
 from tests.e2e.server import app_args, shipped_config
 
 GIB = 2**30

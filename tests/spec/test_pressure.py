@@ -16,7 +16,7 @@ from typing import get_args
 import httpx
 import pytest
 
-from serve_app.facts import LEVELS, Level, Priority
+from serve_app.messages import LEVELS, Level, Priority
 from serve_app.policy.admission import TABLE, Rule
 from tests.documents import encoded, text_picture
 from tests.e2e.ledger import domains, references

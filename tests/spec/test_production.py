@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from serve_app.child.host import REST_S
 from serve_app.devices import process_memory
 from serve_app.devices.scripted import SIMULATED_DEVICES
-from serve_app.engines.host import REST_S
 from serve_app.settings import AppSettings
-from serve_app.testing_devices import write_simulated_devices
+from serve_app.testing.devices import write_simulated_devices
 from tests.documents import encoded, text_pdf, text_picture
 from tests.e2e.ledger import domains
 from tests.e2e.server import Server, app_args, running

@@ -11,9 +11,9 @@ import pytest
 
 from serve_app.document import DocumentInfo, PageInfo, PredictOptions
 from serve_app.errors import JobNotFound, QueueFull, StorageFull, TooManyRequests
-from serve_app.facts import Priority
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.messages import Priority
 from serve_app.policy.job import Fault, Job, JobRules, Lease, LeaseLost, cancelled, ended, renewed
 from serve_app.policy.job_queue import QueueBounds
 

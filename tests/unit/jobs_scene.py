@@ -17,7 +17,7 @@ from serve_app.jobs.folder import stores
 from serve_app.jobs.service import Jobs
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 
 
 @dataclass

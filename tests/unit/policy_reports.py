@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_app.facts import (
+from serve_app.messages import (
     DeviceKind,
     DomainReading,
     EngineFacts,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from serve_app.api.app import build_http_app
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests.http_client import http_client
 
 

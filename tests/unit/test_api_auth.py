@@ -14,7 +14,7 @@ from serve_app.api.api_keys import ApiKey, ApiKeysError, new_key
 from serve_app.api.app import build_http_app
 from serve_app.api.door import PathMiddleware
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
+from serve_app.testing.service import FakeDocumentService, FakeOperatorService, fake_settings
 from tests import documents
 from tests.http_client import http_client
 

@@ -13,7 +13,7 @@ from serve_app.api.body import STEP_BYTES, Body, Uploads
 from serve_app.errors import BodyTooSlow, RequestTooLarge, UploadsFull
 from serve_app.policy.body_pace import BodyPace
 from serve_app.policy.byte_budget import ByteBudget
-from serve_app.testing import fake_settings
+from serve_app.testing.service import fake_settings
 
 UNHURRIED = BodyPace(timeout_s=600, min_bytes_per_s=1, grace_s=600)
 

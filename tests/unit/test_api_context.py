@@ -20,7 +20,7 @@ from serve_app.api.context import (
 from serve_app.api.errors import error_response
 from serve_app.api.spool import Spool, Spools
 from serve_app.errors import DeadlineExceeded, InvalidRequest, QueueFull
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import RawRequest, b64, http_client
 

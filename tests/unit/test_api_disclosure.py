@@ -14,7 +14,7 @@ from serve_app.api.app import build_http_app
 from serve_app.api.errors import to_http
 from serve_app.errors import EngineUnavailable, OcrServeError
 from serve_app.ports import ModelStatus, Readiness
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import b64, http_client
 

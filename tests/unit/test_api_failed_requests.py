@@ -11,7 +11,7 @@ import pytest
 
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import PageFailed
-from serve_app.testing import FakeDocumentService
+from serve_app.testing.service import FakeDocumentService
 from tests.documents import picture
 from tests.http_client import b64, http_client
 

@@ -11,7 +11,7 @@ import pytest
 
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import EngineCrashed
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import http_client
 

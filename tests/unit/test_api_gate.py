@@ -13,8 +13,8 @@ from serve_app.api import gate as gate_module
 from serve_app.api.app import build_http_app
 from serve_app.api.gate import RequestGate
 from serve_app.errors import QueueFull
-from serve_app.facts import Priority
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.messages import Priority
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests.documents import picture
 
 PNG = picture("png")

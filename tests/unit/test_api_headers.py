@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from serve_app.testing import FakeDocumentService
+from serve_app.testing.service import FakeDocumentService
 from tests import documents
 from tests.http_client import b64, http_client
 

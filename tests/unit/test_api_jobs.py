@@ -12,7 +12,7 @@ import pytest
 from serve_app.api.auth import role_of
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import EngineUnavailable, PageFailed, QueueFull
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.unit.jobs_scene import JobScene, eventually, job_scene, job_settings
 

@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.api.app import build_http_app
 from serve_app.api.keyless import PASSED_ON, Listening
-from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
+from serve_app.testing.service import FakeDocumentService, FakeOperatorService, fake_settings
 from tests import documents
 
 PNG = documents.picture("png")

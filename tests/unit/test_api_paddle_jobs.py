@@ -14,7 +14,12 @@ import pytest
 
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import PageFailed
-from serve_app.testing import FakeDocumentService, canned_layout_page, canned_page, fake_settings
+from serve_app.testing.service import (
+    FakeDocumentService,
+    canned_layout_page,
+    canned_page,
+    fake_settings,
+)
 from tests import documents
 from tests.unit.jobs_scene import JobScene, eventually, job_scene, job_settings
 

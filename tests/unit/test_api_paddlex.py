@@ -20,7 +20,7 @@ from serve_app.errors import (
     TooManyPages,
 )
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import RawRequest, b64, http_client
 

@@ -7,7 +7,7 @@ import pytest
 
 from serve_app.document import Markdown, PageInfo, PageResult
 from serve_app.errors import EngineCrashed, EngineHung
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import http_client
 

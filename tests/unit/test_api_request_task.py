@@ -15,9 +15,9 @@ from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spool, Spools
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import EngineCrashed, QueueFull
-from serve_app.facts import TaskKind, TaskRecord
+from serve_app.messages import TaskKind, TaskRecord
 from serve_app.task_ledger import TaskLedger
-from serve_app.testing import FakeDocumentService, canned_layout_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_layout_page, fake_settings
 from tests import documents
 from tests.http_client import RawRequest, b64
 

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from serve_app.api.api_keys import new_key
 from serve_app.api.app import build_http_app
 from serve_app.api.auth import RouteRole, check_roles, role_of
-from serve_app.testing import FakeDocumentService, FakeOperatorService, fake_settings
+from serve_app.testing.service import FakeDocumentService, FakeOperatorService, fake_settings
 from tests import documents
 
 PNG = documents.picture("png")

@@ -10,7 +10,7 @@ import pytest
 from serve_app.api.spool import Spool, Spools
 from serve_app.document import PageInfo, PageResult
 from serve_app.errors import AnswerTooLarge, SpoolFull
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import b64, http_client
 

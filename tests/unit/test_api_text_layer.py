@@ -15,7 +15,7 @@ from serve_app.document import (
     TextLayerUse,
 )
 from serve_app.settings import AppSettings
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import http_client
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from serve_app.api.app import build_http_app
 from serve_app.api.gate import RequestGate
 from serve_app.document import DocumentInfo, FileBytes
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import RawRequest, b64
 

@@ -23,7 +23,7 @@ from serve_app.errors import (
     UrlRefused,
 )
 from serve_app.settings import UrlFetchSettings
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 
 PNG = documents.picture("png")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from serve_app import cli, deploy_status, environment, launch
-from serve_app.launch import Endpoint, wait_until_ready
+from serve_app import deploy_status
+from serve_app.command import cli, environment, launch
+from serve_app.command.launch import Endpoint, wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / "configs" / "local.yaml"

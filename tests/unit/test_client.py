@@ -12,14 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from serve_app import cli
 from serve_app.api.app import build_http_app
 from serve_app.client import http as client_http
 from serve_app.client.batch import Batch, Summary
 from serve_app.client.files import documents
 from serve_app.client.http import ClientError, JobClient
+from serve_app.command import cli
 from serve_app.errors import PageFailed
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents as samples
 from tests.unit.jobs_scene import JobScene, job_scene
 

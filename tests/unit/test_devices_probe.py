@@ -14,8 +14,8 @@ from serve_app.devices.gpu import GpuProbe, visible_names
 from serve_app.devices.probe import CombinedProbe, MemoryProbe, probe_for
 from serve_app.devices.ram import RamProbe
 from serve_app.devices.scripted import SIMULATED_DEVICES, ScriptedProbe
-from serve_app.facts import DomainReading
-from serve_app.testing_devices import FakeDomain, FakeProbe, write_simulated_devices
+from serve_app.messages import DomainReading
+from serve_app.testing.devices import FakeDomain, FakeProbe, write_simulated_devices
 
 OURS, OTHER = os.getpid(), os.getppid()
 NOBODY = 2**22 + 1  # above the kernel's highest pid

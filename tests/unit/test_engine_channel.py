@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve_app.child import channel
 from serve_app.document import Block, DistrustedText, Line, Markdown, PageResult, TextLayerUse
-from serve_app.engines import channel
-from serve_app.engines.codec import decode_result, encode_result
+from serve_app.page_codec import decode_result, encode_result
 
 
 @pytest.fixture

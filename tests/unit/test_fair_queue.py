@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.deployments.turnstile import Turnstile
 from serve_app.errors import DeadlineExceeded
 from serve_app.policy.fair_queue import FairQueue
+from serve_app.worker.page_slots import Turnstile
 
 
 def drain(queue: FairQueue) -> list[str]:

@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from serve_app.deployments import heartbeat
-from serve_app.deployments.heartbeat import DEBOUNCE_S, INTERVAL_S, PAGES_S, Heartbeat, Reporter
-from serve_app.facts import HeartbeatAnswer
+from serve_app.messages import HeartbeatAnswer
+from serve_app.worker import heartbeat
+from serve_app.worker.heartbeat import DEBOUNCE_S, INTERVAL_S, PAGES_S, Heartbeat, Reporter
 
 
 class Registry:

@@ -15,7 +15,7 @@ from serve_app.jobs.driver import page_name
 from serve_app.jobs.records import JobSpec
 from serve_app.jobs.service import Order
 from serve_app.policy.job import Job, JobRules, Lease
-from serve_app.testing import FakeDocumentService, canned_page, fake_settings
+from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.unit.jobs_scene import JobScene, eventually, job_scene, job_settings
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from serve_app.deployments.memory_guard import MemoryGuard
 from serve_app.settings import PressureSettings
-from serve_app.testing_devices import FakeDomain, FakeProbe
+from serve_app.testing.devices import FakeDomain, FakeProbe
+from serve_app.worker.memory_guard import MemoryGuard
 
 
 async def test_a_crossing_is_told_once_in_both_directions() -> None:

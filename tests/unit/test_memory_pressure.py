@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.facts import LEVELS, DomainReading, Level
+from serve_app.messages import LEVELS, DomainReading, Level
 from serve_app.policy.memory_pressure import ACTIONS, Crossing, PressureGauge
 from serve_app.settings import PressureSettings
 

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from serve_app.deployments.memory_watch import MemoryWatch
-from serve_app.facts import DomainReading, Level, PressureSnapshot
-from serve_app.testing import fake_settings
+from serve_app.control.memory_watch import MemoryWatch
+from serve_app.messages import DomainReading, Level, PressureSnapshot
+from serve_app.testing.service import fake_settings
 
 LONG_S = 3600.0
 
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.deployments.memory_watch.configure_logging", lambda level: None)
+    monkeypatch.setattr("serve_app.control.memory_watch.configure_logging", lambda level: None)
 
 
 def reading(percent: int, domain: str = "ram:a") -> tuple[DomainReading, ...]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serve_app.api.app import build_http_app
 from serve_app.config_check import ConfigError, check_args
 from serve_app.pipeline_options import PREDICT_OPTIONS, checked_options
-from serve_app.testing import FakeDocumentService, fake_settings
+from serve_app.testing.service import FakeDocumentService, fake_settings
 from tests import documents
 from tests.http_client import b64, http_client
 

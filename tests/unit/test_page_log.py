@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.deployments.page_log import PageLog
 from serve_app.telemetry import metrics
+from serve_app.worker.page_log import PageLog
 from tests.unit.policy_reports import record
 
 

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import pytest
 
-from serve_app.engines.pipeline_config import (
+from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.weights.errors import UnknownBundledModel
+from serve_app.weights.pipeline_config import (
     BUNDLED_MODULES,
     BUNDLED_STAGES,
     BUNDLED_TABLE_OPTIONS,
@@ -21,8 +23,6 @@ from serve_app.engines.pipeline_config import (
     resolve_options,
     resolve_runtime,
 )
-from serve_app.engines.weights_errors import UnknownBundledModel
-from serve_app.settings import EngineSettings, ModelSettings
 
 CPU = Runtime("cpu", "openvino", "bf16", threads=2)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.errors import MemoryPressure, PageTooLargeForBudget
-from serve_app.facts import LEVELS, Level, Priority
+from serve_app.messages import LEVELS, Level, Priority
 from serve_app.policy.admission import (
     TABLE,
     Admit,

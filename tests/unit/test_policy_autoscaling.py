@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.facts import LEVELS
+from serve_app.messages import LEVELS
 from serve_app.policy.autoscaling import PoolDemand, WorkerLoad, wanted_workers
 
 NORMAL, CRITICAL = LEVELS.index("normal"), LEVELS.index("critical")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.facts import EstimatorState
+from serve_app.messages import EstimatorState
 from serve_app.policy.estimate import PeakEstimator
 
 MB, GB = 2**20, 2**30

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.facts import LEVELS, Level, ReplicaReport, Unload
+from serve_app.messages import LEVELS, Level, ReplicaReport, Unload
 from serve_app.policy.eviction import pressure_unloads
 from tests.unit.policy_reports import model, reading, report, unloaded
 

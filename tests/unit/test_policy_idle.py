@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from serve_app.facts import ModelFacts, Unload
+from serve_app.messages import ModelFacts, Unload
 from serve_app.policy.idle import idle_unloads, is_idle
 
 IDLE = ModelFacts("ocr", "READY", generation=7, references=0, waiting=0, idle_s=300.0, loads=1)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from serve_app.errors import OcrServeError
-from serve_app.facts import Priority
+from serve_app.messages import Priority
 from serve_app.policy.job_queue import (
     Head,
     OwnerUse,

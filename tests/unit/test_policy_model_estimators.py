@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from serve_app.facts import DeviceKind, EstimatorState, PageLoad
+from serve_app.messages import DeviceKind, EstimatorState, PageLoad
 from serve_app.policy.model_estimators import SHARE_INTERVAL_S, ModelEstimators
 from serve_app.policy.registry_state import Memo, RegistryState
 from serve_app.settings import MemorySettings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.facts import LEVELS, EstimatorState, Load, ReplicaReport, Trim, Unload
+from serve_app.messages import LEVELS, EstimatorState, Load, ReplicaReport, Trim, Unload
 from serve_app.policy.registry_orders import Unloaded
 from serve_app.policy.registry_state import Memo, RegistryState
 from tests.unit.policy_reports import model, reading, record, report, unloaded

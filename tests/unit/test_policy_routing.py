@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.facts import LEVELS, Level
+from serve_app.messages import LEVELS, Level
 from serve_app.policy.routing import (
     InFlight,
     ModelPresence,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.deployments.pool_choice import PoolChoice
-from serve_app.facts import Level
+from serve_app.gateway.pool_choice import PoolChoice
+from serve_app.messages import Level
 from serve_app.policy.pool_views import PoolView
 from serve_app.settings import PoolSettings
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from serve_app import clock
-from serve_app.deployments.pool_starter import PoolStarter
+from serve_app.gateway.pool_starter import PoolStarter
 
 
 class Pool:

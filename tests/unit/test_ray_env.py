@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.environment import FIXED
+from serve_app.command.environment import FIXED
 
 SERVES = [name for name in FIXED if name.startswith("RAY_SERVE_")]
 

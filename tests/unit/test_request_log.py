@@ -6,9 +6,9 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from serve_app.deployments import request_log
-from serve_app.deployments.request_log import RequestLog
-from serve_app.facts import TaskRecord
+from serve_app.gateway import request_log
+from serve_app.gateway.request_log import RequestLog
+from serve_app.messages import TaskRecord
 from tests.unit.policy_reports import record
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from serve_app import runtime_folder
-from serve_app.runtime_folder import (
+from serve_app.command import runtime_folder
+from serve_app.command.runtime_folder import (
     LONGEST_SOCKET,
     MAX_PATH_BYTES,
     SOCKET_PATH_BYTES,
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
-from serve_app import runtime_folder
+from serve_app.command import runtime_folder
 runtime_folder.MAX_PATH_BYTES = 4096
 folder = runtime_folder.open_folder(Path(sys.argv[1]))
 print(folder.path, flush=True)

@@ -27,5 +27,5 @@ def test_a_test_that_is_named_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([\w/-]+\.(?:py|env|yaml|sh))`", TEXT))))
 def test_a_file_that_is_named_is_there(name: str) -> None:
-    places = (ROOT, ROOT / "serve_app", ROOT / "serve_app" / "engines")
+    places = (ROOT, ROOT / "serve_app")
     assert any((place / name).is_file() for place in places), name

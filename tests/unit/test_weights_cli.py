@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from serve_app import cli_weights
-from serve_app.cli_weights import progress_printer
-from serve_app.engines import weights
-from serve_app.engines.weights import PullEvent
+from serve_app.command import weights as cli_weights
+from serve_app.command.weights import progress_printer
+from serve_app.weights import store as weights
+from serve_app.weights.store import PullEvent
 
 EVENTS = [
     PullEvent("download", "carrier==1.0", 0, 4_000_000),

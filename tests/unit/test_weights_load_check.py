@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.engines.load_check import LoadCheck
-from serve_app.engines.weights_pins import Pins, pins_of
 from serve_app.errors import WeightsError
+from serve_app.weights.load_check import LoadCheck
+from serve_app.weights.pins import Pins, pins_of
 
 REMEDY = "`ocr-serve weights pull det`"
 

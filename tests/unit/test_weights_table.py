@@ -8,15 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from serve_app.engines import bundled_configs, constant_graphs, layout_graph, weights
-from serve_app.engines.bundled import (
+from serve_app.weights import bundled_configs, constant_graphs, layout_graph
+from serve_app.weights import store as weights
+from serve_app.weights.bundled import (
     CONSTANT_SIDE,
     FONT_FILE,
     LAYOUT_SIZE,
     MODELS,
     BundledModel,
 )
-from serve_app.engines.bundled_pins import PINS
+from serve_app.weights.bundled_pins import PINS
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))

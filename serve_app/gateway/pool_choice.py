@@ -1,0 +1,112 @@
+"""Which pool a page goes to: the first of the configuration, or the next one under pressure.
+
+Carries out ``policy.admission.decide_at_gateway`` on a snapshot that is up to a second old. The
+replica decides exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from serve_app.errors import MemoryPressure
+from serve_app.messages import Priority
+from serve_app.policy.admission import FallBack, FallbackFacts, PoolFacts, Reject, decide_at_gateway
+from serve_app.policy.pool_views import PoolView
+from serve_app.settings import PoolSettings
+
+log = logging.getLogger("ocr_serve.gateway")
+
+REFRESH_S = 0.5
+TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where a page goes first, and where it may go then.
+
+    Attributes:
+        fell_back: whether ``pool`` is not the first of the configuration.
+        empty: whether it has no worker, and gets one when it is asked (``pool_starter.py``).
+    """
+
+    pool: str
+    fallback: FallbackFacts | None
+    fell_back: bool
+    empty: bool = False
+
+    @property
+    def next(self) -> Choice | None:
+        """The fallback, from which there is none; None without one."""
+        return Choice(self.fallback.pool, None, True) if self.fallback else None
+
+
+class PoolChoice:
+    """See the module's docstring. ``registry`` is a Serve handle."""
+
+    def __init__(self, pools: Mapping[str, PoolSettings], registry: Any) -> None:
+        self._pools, self._registry = pools, registry
+        self._views: Mapping[str, PoolView] = {}
+
+    async def refresh_forever(self) -> None:
+        """Keep the snapshot young; the last one stands while the registry is away."""
+        while True:
+            try:
+                self._views = await asyncio.wait_for(self._ask(), TIMEOUT_S)
+            except Exception as error:
+                log.info("no news of the pools", extra={"error": type(error).__name__})
+            await asyncio.sleep(REFRESH_S)
+
+    def choose(self, priority: Priority) -> Choice:
+        """For a page that comes now.
+
+        Raises:
+            MemoryPressure: no pool takes new work.
+        """
+        alive = [name for name in self._pools if self._takes_work(name)]
+        first, others = alive[0], alive[1:]
+        fallback = self._fallback(others[0]) if others else None
+        view = self._views.get(first)
+        if view is None:
+            fell_back = first != next(iter(self._pools))
+            return Choice(first, fallback, fell_back, empty=self._pools[first].starts_empty)
+        decision = decide_at_gateway(
+            PoolFacts(
+                level=view.level,
+                priority=priority,
+                estimate_bytes=0,
+                budget_bytes=view.budget_bytes,
+                queue_timeout_s=self._pools[first].queue_timeout_s,
+                fallback=fallback,
+                queued=view.queued,
+                drain_rate=view.drain_rate,
+            )
+        )
+        if isinstance(decision, FallBack):
+            return Choice(decision.pool, None, True)
+        if isinstance(decision, Reject):
+            raise MemoryPressure(decision.message, float(decision.retry_after_s or 1))
+        return Choice(first, fallback, first != next(iter(self._pools)))
+
+    def workers(self, pool: str) -> int:
+        """How many the pool has had lately."""
+        view = self._views.get(pool)
+        return view.replicas if view else 0
+
+    def _takes_work(self, pool: str) -> bool:
+        # Before the first news nobody is known to be away.
+        return pool in self._views or self._pools[pool].starts_empty or not self._views
+
+    def _fallback(self, pool: str) -> FallbackFacts:
+        # The page's estimate there is not known here; the pool's own replica looks at it.
+        view = self._views.get(pool)
+        if view is None:  # no worker yet
+            return FallbackFacts(pool, "normal", 0, self._pools[pool].memory_bytes)
+        return FallbackFacts(pool, view.level, 0, view.budget_bytes)
+
+    async def _ask(self) -> Mapping[str, PoolView]:
+        views: Mapping[str, PoolView] = await self._registry.pools.remote()
+        return views

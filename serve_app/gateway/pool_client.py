@@ -1,0 +1,385 @@
+"""The gateway's view of the pools: a document fanned out page by page over Serve handles."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import numpy as np
+import ray
+from ray import serve
+from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
+from ray.serve.handle import DeploymentHandle
+
+from serve_app import clock
+from serve_app.deploy_status import pool_status
+from serve_app.document import (
+    DocumentInfo,
+    FailedPage,
+    FileBytes,
+    PageResult,
+    PredictOptions,
+    RequestIds,
+)
+from serve_app.documents.reader import DocumentReader
+from serve_app.errors import (
+    DeadlineExceeded,
+    EngineCrashed,
+    EngineHung,
+    EngineKilled,
+    EngineProtocolError,
+    FallBackAdvised,
+    InvalidRequest,
+    MemoryPressure,
+    OcrServeError,
+    PageFailed,
+    PageQuarantined,
+    PageTooLargeForBudget,
+    QueueFull,
+    ReplicaUnavailable,
+    UnknownModel,
+)
+from serve_app.formats.assembler import Assembler
+from serve_app.formats.assembly import Plan
+from serve_app.gateway.pool_choice import Choice, PoolChoice
+from serve_app.gateway.pool_starter import PoolStarter
+from serve_app.page_job import PageJob
+from serve_app.page_load import page_load
+from serve_app.policy.quarantine import PageKey, Quarantine
+from serve_app.ports import AssembledDocument, ModelStatus, Readiness
+from serve_app.recognised import recognised_by
+from serve_app.settings import AppSettings, ModelSettings
+from serve_app.task_ledger import TaskLedger
+from serve_app.telemetry.tracing import stage
+
+log = logging.getLogger("ocr_serve.gateway")
+
+# What a worker needs to say "deadline exceeded" itself before the gateway stops listening.
+ANSWER_GRACE_S = 2.0
+STATUS_TIMEOUT_S = 5.0
+# Well within the ten seconds between two of Ray's exports.
+PUBLISH_S = 4.0
+PAGE_ATTEMPTS = 2
+# What concerns one page, while the others of its document may well be answered.
+PAGE_ERRORS = (PageFailed, InvalidRequest, PageTooLargeForBudget)
+# A worker gives these after the page has ended two engines.
+ENDED_ENGINES = (EngineCrashed, EngineHung, EngineProtocolError)
+_STATE_ORDER = ("READY", "LOADING", "UNLOADING", "FAILED", "UNLOADED")
+
+
+class PoolClient:
+    """Implements ``ports.DocumentService`` on the pools' handles, in order of preference."""
+
+    def __init__(
+        self,
+        settings: AppSettings,
+        pools: Mapping[str, DeploymentHandle],
+        registry: DeploymentHandle,
+        ledger: TaskLedger,
+    ) -> None:
+        self._settings, self._pools, self._registry = settings, pools, registry
+        self._ledger = ledger
+        self._choice = PoolChoice(settings.pools, registry)
+        self._starter = PoolStarter(
+            lambda pool: _result(self._pools[pool].models.remote()),
+            settings.gateway.request_timeout_s,
+        )
+        self._quarantine = Quarantine(**settings.quarantine.model_dump())
+        self._refreshing: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
+        self._assembler = Assembler(
+            settings.limits, settings.documents, max_children=settings.gateway.max_assemblies
+        )
+        self._reader = DocumentReader(settings.limits, settings.documents, settings.gateway)
+
+    async def inspect(self, data: FileBytes) -> DocumentInfo:
+        """See ``ports.DocumentService``."""
+        with stage("inspect"):
+            return await self._reader.inspect(data)
+
+    async def predict_pages(
+        self,
+        data: FileBytes,
+        info: DocumentInfo,
+        pages: Iterable[int],
+        model: str,
+        options: PredictOptions,
+        *,
+        request: RequestIds,
+        deadline_s: float,
+    ) -> AsyncIterator[PageResult | FailedPage]:
+        """See ``ports.DocumentService``."""
+        if model not in self._settings.models:
+            declared = ", ".join(self._settings.models)
+            raise UnknownModel(f"no model {model!r}; declared: {declared}")
+        self._start_refreshing()
+        deadline = clock.now() + deadline_s
+        window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
+        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+        async with self._ledger.holding(request.task, "object_ref", _stored(data)) as file:
+            try:
+                for index in pages:
+                    if len(window) == self._settings.gateway.window_pages:
+                        yield await window.popleft()
+                    job = self._job(model, info, index, options, request)
+                    page = self._page(file, sha256, job, deadline)
+                    window.append(asyncio.create_task(page))
+                while window:
+                    yield await window.popleft()
+            finally:
+                for task in window:
+                    task.cancel()
+                await asyncio.gather(*window, return_exceptions=True)
+
+    def assemble(
+        self, plan: Plan, data: FileBytes, *, deadline_s: float
+    ) -> AbstractAsyncContextManager[AssembledDocument]:
+        """See ``ports.DocumentService``."""
+        return self._assembler.begin(plan, data, deadline_s=deadline_s)
+
+    async def models(self) -> Sequence[ModelStatus]:
+        """See ``ports.DocumentService``. Replicas that do not answer in time are left out."""
+        replies = await asyncio.gather(*(self._ask_pool(pool) for pool in self._pools.values()))
+        replicas = [reply for pool in replies for reply in pool]
+        return [
+            _merge(name, declared, replicas) for name, declared in self._settings.models.items()
+        ]
+
+    async def readiness(self) -> Readiness:
+        """See ``ports.DocumentService``. Ready when any pool has a worker, or starts without."""
+        status = await asyncio.to_thread(serve.status)
+        pools: dict[str, Any] = {}
+        for name, handle in self._pools.items():
+            application = status.applications.get(handle.app_name)
+            deployment = application and application.deployments.get(handle.deployment_name)
+            pools[name] = pool_status(self._settings.pools[name], deployment)
+        return Readiness(any(pool["ready"] for pool in pools.values()), pools)
+
+    async def close(self) -> None:
+        """End the reader."""
+        for task in (self._refreshing, self._publishing):
+            if task is not None:
+                task.cancel()
+        await self._starter.close()
+        await self._reader.close()
+
+    def _start_refreshing(self) -> None:
+        """Not in the constructor: Serve builds the application before its loop runs."""
+        if self._refreshing is None:
+            loop = asyncio.get_running_loop()
+            self._refreshing = loop.create_task(self._choice.refresh_forever())
+            self._publishing = loop.create_task(self._publish_forever())
+
+    async def _publish_forever(self) -> None:
+        while True:
+            self._ledger.publish()
+            await asyncio.sleep(PUBLISH_S)
+
+    def _job(
+        self,
+        model: str,
+        info: DocumentInfo,
+        index: int,
+        options: PredictOptions,
+        request: RequestIds,
+    ) -> PageJob:
+        page, declared = info.pages[index], self._settings.models[model]
+        arguments = {**declared.options, **options.predict}
+        return PageJob(
+            model,
+            info.kind,
+            index,
+            options,
+            pixels=page.width * page.height,
+            load=page_load(declared.pipeline, arguments, info.kind, page, drawn=options.visualize),
+            request_id=request.request_id,
+            priority=options.priority,
+            owner=request.task,
+        )
+
+    async def _page(
+        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
+    ) -> PageResult | FailedPage:
+        """One page, unless it is in quarantine; with ``partial`` its own failure is a value."""
+        with stage("page", {"ocr.model": job.model, "ocr.page": job.index + 1}):
+            return await self._page_or_failure(file, sha256, job, deadline)
+
+    async def _page_or_failure(
+        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
+    ) -> PageResult | FailedPage:
+        key = PageKey(sha256, job.index, job.model)
+        try:
+            if self._quarantine.cause(key, clock.now()):
+                raise _quarantined(job)
+            try:
+                return await self._predict_page(file, job, deadline)
+            except EngineKilled:
+                raise  # not the page's fault
+            except ENDED_ENGINES as error:
+                self._quarantine.add(key, str(error), clock.now())
+                facts = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
+                facts["error"] = error.code
+                log.warning("page quarantined", extra={**facts, "cause": str(error)})
+                raise _quarantined(job) from None
+        except PAGE_ERRORS as error:
+            if job.options.on_page_error == "fail":
+                raise
+            return FailedPage(job.index, error)
+
+    async def _predict_page(
+        self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
+    ) -> PageResult:
+        """One page, where it goes best; once more if the worker died under it."""
+        asked = clock.now()
+        choice = await self._started(self._choice.choose(job.options.priority), deadline)
+        for attempt in range(1, PAGE_ATTEMPTS + 1):
+            try:
+                return await self._call(choice, file, job, asked, deadline)
+            except FallBackAdvised as advice:
+                if choice.next is None:
+                    raise MemoryPressure(str(advice)) from None
+                return await self._call(choice.next, file, job, asked, deadline)
+            except ReplicaUnavailable:
+                if attempt == PAGE_ATTEMPTS:
+                    raise
+                if self._choice.workers(choice.pool) < 2:
+                    # It was the only one there; the next one may be a node away.
+                    choice = choice.next or choice
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _started(self, choice: Choice, deadline: float) -> Choice:
+        """The same, or the fallback if the pool has no worker and none came in time.
+
+        Without a fallback the page waits in the pool's own queue.
+        """
+        scaling = self._settings.pools[choice.pool].autoscaling
+        if not choice.empty or choice.next is None or scaling is None:
+            return choice
+        wait_s = min(scaling.start_wait_s, deadline - clock.now())
+        if await self._starter.started(choice.pool, wait_s):
+            return choice
+        return choice.next
+
+    async def _call(
+        self,
+        choice: Choice,
+        file: ray.ObjectRef[Any],
+        job: PageJob,
+        asked: float,
+        deadline: float,
+    ) -> PageResult:
+        now = clock.now()
+        left_s = deadline - now
+        job = dataclasses.replace(
+            job, fallback=choice.fallback, fell_back=choice.fell_back, waited_s=now - asked
+        )
+        handle = self._pools[choice.pool].options(method_name="predict_page", _by_reference=True)
+        response = handle.remote(file, job, left_s)
+        ended = self._ledger.open(job.owner, "page_call")
+        try:
+            result: PageResult = await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
+            return result
+        except asyncio.TimeoutError:
+            _cancel(response)
+            raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
+        except asyncio.CancelledError:
+            _cancel(response)
+            raise
+        finally:
+            ended()
+
+    async def _ask_pool(self, handle: DeploymentHandle) -> list[dict[str, Any]]:
+        response = handle.broadcast("models")
+        started = time.monotonic()
+        try:
+            return list(await asyncio.to_thread(response.results, timeout_s=STATUS_TIMEOUT_S))
+        except Exception as error:
+            # Facts for an operator: what cannot be asked is missing from the list, not an error.
+            _log_silent_pool(handle, error, time.monotonic() - started)
+            return []
+
+
+@contextlib.asynccontextmanager
+async def _stored(data: FileBytes) -> AsyncIterator[ray.ObjectRef[Any]]:
+    """The file in the object store: put once, every page's worker maps the same copy.
+
+    The store lets go of it with the last reference: the block's, and those of calls in flight.
+    """
+    # An array, since bytes would be copied.
+    yield await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
+
+
+def _quarantined(job: PageJob) -> PageQuarantined:
+    return PageQuarantined(f"page {job.index + 1} has ended two engines")
+
+
+async def _result(response: Any) -> Any:
+    """Await a Serve response; its failures become typed errors without Ray's tracebacks."""
+    try:
+        return await response
+    except BackPressureError:
+        raise QueueFull("the pool's queue is full (pools.*.max_queued_pages)") from None
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, OcrServeError):
+            raise _copy(cause) from None
+        raise PageFailed(f"the worker raised {type(cause).__name__}") from None
+    except (RayActorError, DeploymentUnavailableError) as error:
+        raise ReplicaUnavailable(f"the worker is gone ({type(error).__name__})") from None
+
+
+def _cancel(response: Any) -> None:
+    # A call that has failed in this very moment raises its failure here, and there is nothing to
+    # cancel.
+    with contextlib.suppress(RayServeException, RayError):
+        response.cancel()
+
+
+def _copy(error: OcrServeError) -> OcrServeError:
+    """A twin without the traceback and the frames that it holds."""
+    return type(error)(*error.args)
+
+
+def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float) -> None:
+    facts = {"deployment": handle.deployment_name, "error_type": type(error).__name__}
+    log.warning("pool did not answer", extra={**facts, "waited_s": round(waited_s, 3)})
+
+
+def _merge(
+    name: str, declared: ModelSettings, replicas: Sequence[Mapping[str, Any]]
+) -> ModelStatus:
+    states: set[str] = set()
+    engines: list[dict[str, Any]] = []
+    error: str | None = None
+    references = loads = 0
+    for replica in replicas:
+        model = replica["models"][name]
+        states.add(model["state"])
+        error = error or model["error"]
+        references, loads = references + model["references"], loads + model["loads"]
+        where = {"pool": replica["pool"], "replica_pid": replica["replica_pid"]}
+        engines.extend({**where, **engine} for engine in model["engines"])
+    state = next((s for s in _STATE_ORDER if s in states), "UNLOADED")
+    return ModelStatus(
+        name,
+        declared.pipeline,
+        state,
+        tuple(engines),
+        error,
+        references,
+        loads,
+        **dataclasses.asdict(recognised_by(declared)),
+    )

@@ -1,0 +1,173 @@
+"""What a replica tells the registry, and how it obeys. Implements ``heartbeat.Reporter``."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from serve_app import clock
+from serve_app.errors import OcrServeError
+from serve_app.messages import (
+    DeviceKind,
+    Directive,
+    HeartbeatAnswer,
+    Load,
+    PageLoad,
+    ReplicaReport,
+    Trim,
+    Unload,
+)
+from serve_app.policy.model_estimators import ModelEstimators
+from serve_app.policy.registry_orders import Unloaded
+from serve_app.policy.registry_state import Memo
+from serve_app.task_ledger import TaskLedger
+from serve_app.worker.memory_guard import MemoryGuard, PageNeeds
+from serve_app.worker.model_manager import ModelManager
+from serve_app.worker.page_log import PageLog
+from serve_app.worker.page_slots import Turnstile
+from serve_app.worker.replica_metrics import show
+from serve_app.worker.unload_check import UnloadResult
+
+log = logging.getLogger("ocr_serve.heartbeat")
+
+
+class ReplicaReporter:
+    """One replica's side of the heartbeat.
+
+    Args:
+        replica, node: Serve's and Ray's ids.
+        estimators: of its models.
+        running: counts the replica's pages.
+    """
+
+    def __init__(
+        self,
+        replica: str,
+        node: str,
+        pool: str,
+        device: DeviceKind,
+        *,
+        guard: MemoryGuard,
+        managers: Mapping[str, ModelManager],
+        turnstiles: Mapping[str, Turnstile],
+        page_log: PageLog,
+        ledger: TaskLedger,
+        estimators: ModelEstimators,
+        running: Callable[[], int],
+    ) -> None:
+        self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
+        self._guard, self._managers, self._turnstiles = guard, managers, turnstiles
+        self._page_log, self._ledger = page_log, ledger
+        self._estimators, self._running = estimators, running
+        self._unloaded: list[Unloaded] = []
+        self._pinned: frozenset[str] = frozenset()
+        self._pins_version = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Called when an order was carried out, so that the report comes soon.
+        self.on_change: Callable[[], None] = lambda: None
+
+    def report(self) -> ReplicaReport:
+        """See ``heartbeat.Reporter``."""
+        in_queues = sum(turnstile.waiting for turnstile in self._turnstiles.values())
+        waiting = in_queues + self._guard.waiting_for_level
+        return ReplicaReport(
+            **self._identity,  # type: ignore[arg-type]
+            pid=os.getpid(),
+            domains=self._guard.readings,
+            models=tuple(manager.facts() for manager in self._managers.values()),
+            budget_bytes=self._guard.budget.total_bytes,
+            reserved_bytes=self._guard.budget.committed_bytes,
+            open_entries=self._ledger.open_entries,
+            running=self._running() - waiting,
+            queued=waiting,
+            drain_rate=self._guard.drain_rate,
+            finished=self._page_log.unsent(),
+        )
+
+    def memo(self) -> Memo:
+        """See ``heartbeat.Reporter``."""
+        return Memo(
+            self._pinned,
+            self._pins_version,
+            tuple(self._unloaded),
+            self._estimators.observations,
+            self._estimators.to_share(clock.now()),
+        )
+
+    def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
+        """See ``heartbeat.Reporter``."""
+        self._page_log.sent(report.finished)
+        del self._unloaded[: len(memo.unloaded)]
+        self._pinned, self._pins_version = answer.pinned, answer.pins_version
+        for name, manager in self._managers.items():
+            manager.pinned = name in answer.pinned
+        adopted = self._estimators.answered(memo.learned, answer.known, answer.learned, clock.now())
+        if adopted:
+            log.info("estimates learned from other replicas", extra={"models": adopted})
+        for directive in answer.directives:
+            self._run(self._obey(directive))
+
+    def publish(self, report: ReplicaReport) -> None:
+        """See ``heartbeat.Reporter``."""
+        show(report, self._guard.level_of)
+        self._ledger.publish()
+
+    def set_autonomous(self, autonomous: bool) -> None:
+        """See ``heartbeat.Reporter``."""
+        for manager in self._managers.values():
+            manager.set_autonomous(autonomous)
+
+    async def close(self) -> None:
+        """Stop what is being carried out."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _obey(self, directive: Directive) -> None:
+        match directive:
+            case Unload(model, generation, reason, order, force):
+                manager = self._managers[model]
+                # Compared here, with the present: the order was decided from an older report.
+                wanted = None if force else generation
+                results = await manager.unload(reason, generation=wanted)
+                self._note(model, results, order)
+            case Load(model):
+                await self._load(model)
+            case Trim():
+                await asyncio.gather(*(manager.trim() for manager in self._managers.values()))
+        self.on_change()
+
+    async def _load(self, model: str) -> None:
+        estimate = functools.partial(self._estimators.estimate, model, PageLoad(0))
+        task = uuid.uuid4().hex
+        needs = PageNeeds(task, model, "batch", estimate, clock.now())
+        reservation = self._guard.admitted(needs)
+        try:
+            with self._ledger.task(task):
+                async with self._ledger.holding(task, "reservation", reservation):
+                    await self._managers[model].load()
+        except OcrServeError as error:
+            log.warning("ordered load failed", extra={"model": model, "error": str(error)})
+
+    def _note(self, model: str, results: list[UnloadResult], order: str | None) -> None:
+        if not results:
+            return
+        freed = sum(result.freed_bytes for result in results)
+        missing = sum(result.missing_bytes for result in results)
+        seconds = max(result.unload_s for result in results)
+        self._unloaded.append(Unloaded(model, freed, seconds, order, missing))
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a directive failed", extra={"error": repr(error)})
