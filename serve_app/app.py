@@ -31,7 +31,7 @@ REFUSALS = 1000
 
 # How often a replica that is to stop looks whether its calls have ended; Serve's 2 s make a stop of
 # the whole application twice as long.
-STOP_LOOK_S = 0.2
+SHUTDOWN_POLL_S = 0.2
 
 # How often a worker tells its pages to the autoscaler, and over how long Serve takes its own means.
 AUTOSCALING_INTERVAL_S = 1.0
@@ -44,7 +44,7 @@ SINGLETON = {
     "ray_actor_options": {"num_cpus": 0.05},
     "health_check_period_s": 2,
     "health_check_timeout_s": 5,
-    "graceful_shutdown_wait_loop_s": STOP_LOOK_S,
+    "graceful_shutdown_wait_loop_s": SHUTDOWN_POLL_S,
 }
 
 
@@ -130,7 +130,7 @@ def application(settings: AppSettings, pool_replica: type[OCRService] = PoolRepl
         # One that is replaced by a new version answers what it has begun. `ocr-serve run` drains
         # before it stops, with a deadline of its own.
         graceful_shutdown_timeout_s=settings.gateway.request_timeout_s,
-        graceful_shutdown_wait_loop_s=STOP_LOOK_S,
+        graceful_shutdown_wait_loop_s=SHUTDOWN_POLL_S,
     )
     return gateway.bind(settings, pools, registry)
 
@@ -153,7 +153,7 @@ def _pool(
         # The page that runs is finished; what waits is tried again elsewhere. Not longer: a replica
         # that was never placed goes only after this time, and asks for its node until then.
         graceful_shutdown_timeout_s=max(one.predict_timeout_s for one in settings.models.values()),
-        graceful_shutdown_wait_loop_s=STOP_LOOK_S,
+        graceful_shutdown_wait_loop_s=SHUTDOWN_POLL_S,
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.gateway.router:ModelAffinityRouter",
             request_router_kwargs={"models": weights, "spill_pages": spill_pages},

@@ -7,7 +7,7 @@
     │   │   ├── UnsupportedFile      422 unsupported_file      a format we do not read
     │   │   └── EncryptedFile        422 encrypted_file        a PDF that needs a password
     │   ├── UrlFetchDisabled         422 url_fetch_disabled
-    │   ├── UrlRefused               422 url_refused           not one that is fetched for strangers
+    │   ├── UrlRefused               422 url_refused           not one that is fetched for clients
     │   ├── UrlFetchFailed           422 url_fetch_failed      no file came from there
     │   ├── UnknownModel             422 unknown_model
     │   ├── PageQuarantined          422 page_quarantined      it has ended two engines lately

@@ -149,7 +149,7 @@ class ReplicaReport:
         node: Ray's node id.
         domains: every domain that this replica's engines use.
         budget_bytes: what the replica may hold in its own device's domain.
-        reserved_bytes: of it, held by engines or promised to pages.
+        committed_bytes: of it, held by engines or promised to pages.
         open_entries: of the ledger: turns, reservations and leases that pages hold.
         running, queued: pages.
         drain_rate: pages that end per second; None before any did.
@@ -164,7 +164,7 @@ class ReplicaReport:
     domains: tuple[DomainReading, ...]
     models: tuple[ModelFacts, ...]
     budget_bytes: int
-    reserved_bytes: int
+    committed_bytes: int
     open_entries: int = 0
     running: int = 0
     queued: int = 0

@@ -51,12 +51,12 @@ class PageCost:
     """What is known of a page's cost so far.
 
     Attributes:
-        came: when, on the replica's clock.
+        arrived_at: when, on the replica's clock.
         task: unique id of this page in this worker; of its record, too.
         started: whether an engine has it.
     """
 
-    came: float
+    arrived_at: float
     task: str = field(default_factory=lambda: uuid.uuid4().hex)
     estimate_bytes: int = 0
     peak_bytes: int = 0

@@ -151,8 +151,8 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     if request.url.path.startswith(JOB_API_PREFIX):
         return _job_api_response(error)
     if uses_our_envelope(request.url.path):
-        facts = {"code": error.code, "message": error.message, "request_id": context.request_id}
-        body = {"error": {**facts, **error.details}}
+        fields = {"code": error.code, "message": error.message, "request_id": context.request_id}
+        body = {"error": {**fields, **error.details}}
     else:
         body = paddlex_envelope(context.log_id, error.status, error.paddlex_message)
     return JSONResponse(body, error.status, dict(error.headers))
@@ -194,7 +194,7 @@ def _log_error(
     The stack is logged without the exception's own text, which may quote the document.
     """
     cause = unwrap(exc)
-    facts = {
+    fields = {
         "request_id": context.request_id,
         "log_id": context.log_id,
         "path": request.url.path,
@@ -203,12 +203,12 @@ def _log_error(
         "error_type": type(cause).__name__,
     }
     if isinstance(cause, OcrServeError) and cause.outside:
-        facts["detail"] = str(cause)  # what the client is not told
+        fields["detail"] = str(cause)  # what the client is not told
     if error.status == 500:
-        facts["stack"] = "".join(traceback.format_tb(cause.__traceback__))
-        log.error("request failed", extra=facts)
+        fields["stack"] = "".join(traceback.format_tb(cause.__traceback__))
+        log.error("request failed", extra=fields)
     else:
-        log.info("request refused", extra=facts)
+        log.info("request refused", extra=fields)
 
 
 async def handle_http_exception(request: Request, exc: Exception) -> JSONResponse:

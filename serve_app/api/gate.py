@@ -19,7 +19,7 @@ from serve_app.policy.admission import retry_after_s
 from serve_app.policy.drain_rate import DrainRate
 
 # For answers that say so to reach their clients.
-LAST_WORDS_S = 2.0
+RESPONSE_FLUSH_S = 2.0
 
 
 class RequestGate:
@@ -94,7 +94,7 @@ class RequestGate:
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
-        await self._until_idle(LAST_WORDS_S)
+        await self._until_idle(RESPONSE_FLUSH_S)
         return ended
 
     async def given_up(self) -> None:

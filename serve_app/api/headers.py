@@ -1,6 +1,6 @@
 """Headers of every answer that tell browsers not to make more of it than it is.
 
-An answer holds what a stranger's document said. Read by a program that is data; shown by a browser
+An answer holds what an untrusted document said. Read by a program that is data; shown by a browser
 under our address it must not become a page that runs scripts as us.
 """
 

@@ -1,4 +1,4 @@
-"""Reading what strangers send: JSON, base64. Every step has a limit.
+"""Reading untrusted input: JSON, base64. Every step has a limit.
 
 JSON is bounded in values and in depth, because 64 MiB of ``[[],[],…`` would become gigabytes of
 Python objects. Of a long body only what is beside ``file`` is parsed (``file_text.py``); base64 is

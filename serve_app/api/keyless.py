@@ -1,4 +1,4 @@
-"""Who may ask where no key is asked for: people here, programs, no web pages of strangers.
+"""Who may ask where no key is asked for: people here, programs, no foreign web pages.
 
 The reasons for the two checks of a browser's requests are in ``policy/web_origin.py``. An
 operator's routes are for this machine only: for a connection from a loopback address, or where the

@@ -1,4 +1,4 @@
-"""Fetching a stranger's URL: guarded, pinned, bounded in bytes, time and redirects.
+"""Fetching an untrusted URL: guarded, pinned, bounded in bytes, time and redirects.
 
 ``policy/url_guard.py`` decides what may be asked for; every redirect is decided on anew.
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 from ray.serve.config import AutoscalingContext
 
-from serve_app.policy.autoscaling import PoolDemand, WorkerLoad, wanted_workers
+from serve_app.policy.autoscaling import PoolDemand, WorkerLoad, desired_workers
 
 log = logging.getLogger("ocr_serve.autoscaling")
 
@@ -31,7 +31,7 @@ class PageWaitPolicy:
     def __call__(self, ctx: AutoscalingContext) -> tuple[int, dict[str, Any]]:
         """The wanted number of workers, and what to remember for the next call."""
         remembered = ctx.policy_state.get("page_seconds", self._page_seconds)
-        wanted = wanted_workers(
+        wanted = desired_workers(
             PoolDemand(
                 workers=_workers(ctx),
                 target=ctx.target_num_replicas,
@@ -43,8 +43,8 @@ class PageWaitPolicy:
         )
         was_held = ctx.policy_state.get("held", False)
         if wanted.held and not was_held:
-            facts = {"deployment": ctx.deployment_name, "target": ctx.target_num_replicas}
-            log.warning("no further worker: the memory is critical", extra=facts)
+            fields = {"deployment": ctx.deployment_name, "target": ctx.target_num_replicas}
+            log.warning("no further worker: the memory is critical", extra=fields)
         return wanted.workers, {"page_seconds": wanted.page_seconds, "held": wanted.held}
 
 

@@ -67,7 +67,7 @@ class MemoryWatch:
 def log_crossing(crossing: Crossing) -> None:
     """One line per crossing: a warning when the pressure rises, else information."""
     reading = crossing.reading
-    facts = {
+    fields = {
         "domain": reading.domain,
         "before": crossing.before,
         "after": crossing.after,
@@ -76,7 +76,7 @@ def log_crossing(crossing: Crossing) -> None:
         "used_fraction": round(reading.used_fraction, 4),
     }
     log.log(
-        logging.WARNING if crossing.rising else logging.INFO, "memory level crossed", extra=facts
+        logging.WARNING if crossing.rising else logging.INFO, "memory level crossed", extra=fields
     )
 
 

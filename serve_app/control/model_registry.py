@@ -25,7 +25,7 @@ from serve_app.messages import (
 )
 from serve_app.policy.pool_views import PoolView, pool_views
 from serve_app.policy.registry_orders import OrderStatus
-from serve_app.policy.registry_state import Memo, RegistryState
+from serve_app.policy.registry_state import RecoveryState, RegistryState
 from serve_app.policy.registry_views import DomainView, ModelView
 from serve_app.settings import AppSettings
 from serve_app.telemetry.logs import configure_logging
@@ -69,15 +69,15 @@ class ModelRegistry:
         if watch is not None:
             self._loops.append(loop.create_task(self._follow_levels(watch)))
 
-    async def report(self, report: ReplicaReport, memo: Memo) -> HeartbeatAnswer:
+    async def report(self, report: ReplicaReport, recovery: RecoveryState) -> HeartbeatAnswer:
         """A replica's heartbeat."""
-        answer = self._state.heard(report, clock.now(), memo)
+        answer = self._state.heard(report, clock.now(), recovery)
         for directive in answer.directives:
-            facts = {"replica": report.replica, "directive": repr(directive)}
-            log.info("directive", extra=facts)
+            fields = {"replica": report.replica, "directive": repr(directive)}
+            log.info("directive", extra=fields)
         return dataclasses.replace(answer, pins_version=self._state.pins_version)
 
-    async def good_bye(self, replica: str) -> None:
+    async def deregister(self, replica: str) -> None:
         """A replica stops."""
         self._state.gone(replica, clock.now())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from serve_app.document import Markdown
@@ -56,12 +56,6 @@ class MarkdownJoiner:
         if _CHINESE.match(self._last_char) or _CHINESE.match(markdown.text):
             return ""
         return " "
-
-
-def join_markdown(pages: Iterable[Markdown]) -> str:
-    """Join all ``pages`` to one text, see `MarkdownJoiner`."""
-    joiner = MarkdownJoiner()
-    return "".join(joiner.add(page) for page in pages)
 
 
 def inline_images(text: str, images: Mapping[str, bytes], mode: PageImages) -> str:

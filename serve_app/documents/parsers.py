@@ -269,8 +269,8 @@ class _Fork:
         return self._crashed(f"ended with {returncode}")
 
     def _crashed(self, why: str) -> Crashed:
-        facts = {"job": self._job, "pid": self._pid, "error": why}
-        log.warning("parser failed", extra=facts)
+        fields = {"job": self._job, "pid": self._pid, "error": why}
+        log.warning("parser failed", extra=fields)
         return Crashed(why)
 
     async def _receive(self, within_s: float) -> tuple[dict[str, Any], int | None]:

@@ -1,4 +1,4 @@
-"""The gateway's reader of strangers' files: headers only, each in a process of its own."""
+"""The gateway's reader of untrusted files: headers only, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class DocumentReader:
             payload.close()
 
     def _decoded(self, payload: bytes) -> DocumentInfo:
-        """Checked once more, for who wrote it has parsed a stranger's file."""
+        """Checked once more, for who wrote it has parsed an untrusted file."""
         answer = json.loads(payload)
         pages = tuple(_page(index, told) for index, told in enumerate(answer["pages"]))
         if answer["kind"] not in KINDS or not pages:

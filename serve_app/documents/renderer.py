@@ -1,4 +1,4 @@
-"""The worker's renderer: a page of a stranger's file becomes pixels in a process of its own."""
+"""The worker's renderer: a page of an untrusted file becomes pixels in a process of its own."""
 
 from __future__ import annotations
 

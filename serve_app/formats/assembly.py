@@ -1,6 +1,6 @@
 """The formats that need the whole document at once, put together in a child process.
 
-A PDF is a stranger's file, and a Word document is a tree in memory: neither belongs into the
+A PDF is an untrusted file, and a Word document is a tree in memory: neither belongs into the
 process that answers. The child gets the file, then page after page, and hands the result back in
 pieces, so that its parent holds no more than one of these at a time.
 

@@ -1,6 +1,6 @@
 """The original pages with an invisible text layer: a PDF that can be searched.
 
-The file is a stranger's: this runs in a child process (``assembly.py``). The pages are those of the
+The file is untrusted: this runs in a child process (``assembly.py``). The pages are those of the
 file itself, whose streams are neither decoded nor written anew; only resources and one content
 stream a page are added. That stream comes first and restores the graphics state, so whatever a page
 does to its coordinates is of no concern to it.

@@ -1,7 +1,7 @@
 """The HTML of a table, as a model wrote it, read into a grid of cells.
 
 Only rows, cells, their spans and their text are taken over: what a format writes is made anew from
-the grid, so that no markup of a stranger's page goes through. Cells are placed as browsers do
+the grid, so that no markup of an untrusted page goes through. Cells are placed as browsers do
 (HTML standard, "forming a table"): each in the next free slot of its row.
 """
 

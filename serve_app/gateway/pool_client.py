@@ -230,9 +230,9 @@ class PoolClient:
                 raise  # not the page's fault
             except ENDED_ENGINES as error:
                 self._quarantine.add(key, str(error), clock.now())
-                facts = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
-                facts["error"] = error.code
-                log.warning("page quarantined", extra={**facts, "cause": str(error)})
+                fields = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
+                fields["error"] = error.code
+                log.warning("page quarantined", extra={**fields, "cause": str(error)})
                 raise _quarantined(job) from None
         except PAGE_ERRORS as error:
             if job.options.on_page_error == "fail":
@@ -354,8 +354,8 @@ def _copy(error: OcrServeError) -> OcrServeError:
 
 
 def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float) -> None:
-    facts = {"deployment": handle.deployment_name, "error_type": type(error).__name__}
-    log.warning("pool did not answer", extra={**facts, "waited_s": round(waited_s, 3)})
+    fields = {"deployment": handle.deployment_name, "error_type": type(error).__name__}
+    log.warning("pool did not answer", extra={**fields, "waited_s": round(waited_s, 3)})
 
 
 def _merge(

@@ -246,8 +246,8 @@ class Driver:
     def _tell(self, job_id: str, error: OcrServeError) -> None:
         """Log what the job's owner is not told."""
         if error.outside:
-            facts = {"job": job_id, "code": error.code, "detail": str(error)}
-            log.info("error of a job", extra=facts)
+            fields = {"job": job_id, "code": error.code, "detail": str(error)}
+            log.info("error of a job", extra=fields)
 
     async def _makes_way(self, job: Job, pages: int) -> bool:
         """Whether somebody waits whose turn it is rather; not while there is room for both."""
@@ -266,8 +266,8 @@ class Driver:
             return
         except OcrServeError as error:
             # Its lease lapses, and it is driven on from what is stored.
-            facts = {"job": turn.job.id, "error": str(error)}
-            log.error("job left to its lease", extra=facts)  # noqa: TRY400
+            fields = {"job": turn.job.id, "error": str(error)}
+            log.error("job left to its lease", extra=fields)  # noqa: TRY400
             return
         await self._through(job)
 

@@ -31,8 +31,8 @@ async def keep_lease(turn: Turn, store: JobStore, lease_s: float) -> None:
             turn.lose()
         except OcrServeError as error:
             if epoch() > turn.until - MARGIN_S:
-                facts = {"job": turn.job.id, "error": str(error)}
-                log.warning("lease not renewed in time", extra=facts)
+                fields = {"job": turn.job.id, "error": str(error)}
+                log.warning("lease not renewed in time", extra=fields)
                 turn.lose()
 
 

@@ -182,8 +182,8 @@ class Jobs:
         if queued.id != job.id:  # the same was submitted at the same moment
             await self._files.delete(job.id)
             return _same(queued, job.fingerprint)
-        facts = {"job": job.id, "model": job.model, "pages": job.pages, "owner": job.owner}
-        log.info("job submitted", extra=facts)
+        fields = {"job": job.id, "model": job.model, "pages": job.pages, "owner": job.owner}
+        log.info("job submitted", extra=fields)
         self._driver.wake()
         return queued
 
@@ -317,7 +317,7 @@ class Jobs:
         self._has_ended(job)
 
     def _has_ended(self, job: Job) -> None:
-        facts = {
+        fields = {
             "job": job.id,
             "state": job.state,
             "model": job.model,
@@ -327,7 +327,7 @@ class Jobs:
             "seconds": round((job.ended_at or 0.0) - job.submitted_at, 3),
             "error": job.fault.code if job.fault else None,
         }
-        log.info("job ended", extra=facts)
+        log.info("job ended", extra=fields)
         self._report(job)
 
 

@@ -1,6 +1,6 @@
 """Text of a document as Markdown that means this text: no list, heading, link or HTML of its own.
 
-Documents are written by strangers. What they hold must not become a link or a tag where the
+Documents are untrusted. What they hold must not become a link or a tag where the
 Markdown is shown, whichever renderer shows it; so `<` becomes an entity where it could open a tag.
 Otherwise as little as possible is escaped: people read the Markdown itself, too.
 """

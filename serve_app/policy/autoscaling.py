@@ -53,7 +53,7 @@ class PoolDemand:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredWorkers:
     """The decision, before Serve's bounds and delays.
 
     Attributes:
@@ -66,7 +66,7 @@ class Wanted:
     held: bool = False
 
 
-def wanted_workers(demand: PoolDemand, target_wait_s: float) -> Wanted:
+def desired_workers(demand: PoolDemand, target_wait_s: float) -> DesiredWorkers:
     """Workers with which the last page waits ``target_wait_s`` seconds at most."""
     page_seconds = _page_seconds(demand)
     pages = demand.queued + sum(worker.pages for worker in demand.workers)
@@ -75,8 +75,8 @@ def wanted_workers(demand: PoolDemand, target_wait_s: float) -> Wanted:
         needed = max(needed, 1)
     critical = any(worker.level >= CRITICAL for worker in demand.workers)
     if needed > demand.target and critical and demand.shares_device:
-        return Wanted(demand.target, page_seconds, held=True)
-    return Wanted(needed, page_seconds)
+        return DesiredWorkers(demand.target, page_seconds, held=True)
+    return DesiredWorkers(needed, page_seconds)
 
 
 def _page_seconds(demand: PoolDemand) -> float:

@@ -60,11 +60,6 @@ class ByteBudget:
         """How far the engines outgrew the budget; 0 if they did not."""
         return max(0, self.committed_bytes - self.total_bytes)
 
-    @property
-    def open_reservations(self) -> int:
-        """Tasks that hold a reservation."""
-        return len(self._reservations)
-
     def engine_bytes(self, engine: str) -> int:
         """What an engine counts for; 0 if it is not known."""
         return self._engine_bytes(engine)

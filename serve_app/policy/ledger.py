@@ -78,15 +78,6 @@ class Ledger:
             self._ended.popitem(last=False)
         return leftovers
 
-    def of_task(self, task: str) -> tuple[Entry, ...]:
-        """What the task has open, in the order of opening."""
-        return tuple(self._open.get(task, {}))
-
-    @property
-    def open_tasks(self) -> int:
-        """Tasks with something open."""
-        return len(self._open)
-
     @property
     def open_entries(self) -> int:
         """Everything that is open; 0 when nothing runs."""

@@ -20,17 +20,15 @@ from typing import Literal
 from serve_app.messages import LEVELS, DomainReading, Level
 from serve_app.settings import PressureSettings
 
+# What a level has done to engines; which pages are let in is decided in ``admission``.
 PressureAction = Literal[
-    "no_preload",  # load no model that no request waits for
-    "defer_batch",  # requests of priority=batch wait
     "trim",  # ask free engines for unused heap pages
     "evict_idle",  # unload idle engines of the domain, until the level is left
-    "shed",  # new work falls back to another pool, or is refused
     "unload_idle",  # unload every idle engine of the domain at once
 ]
 
-_WARNING: frozenset[PressureAction] = frozenset({"no_preload", "defer_batch", "trim"})
-_CRITICAL: frozenset[PressureAction] = _WARNING | {"evict_idle", "shed"}
+_WARNING: frozenset[PressureAction] = frozenset({"trim"})
+_CRITICAL: frozenset[PressureAction] = _WARNING | {"evict_idle"}
 _EMERGENCY: frozenset[PressureAction] = _CRITICAL | {"unload_idle"}
 
 ACTIONS: Mapping[Level, frozenset[PressureAction]] = MappingProxyType(

@@ -68,7 +68,7 @@ _TRIM_INTERVAL_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Memo:
+class RecoveryState:
     """What a replica says besides its facts, so that the registry can be rebuilt.
 
     Attributes:
@@ -91,7 +91,7 @@ class _Sent:
     at: float
 
 
-_NOTHING = Memo()
+_NOTHING = RecoveryState()
 
 
 class RegistryState:
@@ -145,21 +145,23 @@ class RegistryState:
 
     # stimuli
 
-    def heard(self, report: ReplicaReport, now: float, memo: Memo = _NOTHING) -> HeartbeatAnswer:
+    def heard(
+        self, report: ReplicaReport, now: float, recovery: RecoveryState = _NOTHING
+    ) -> HeartbeatAnswer:
         """A replica reports. Reports of one replica must come in order, one at a time."""
         self._settle_in(report)
         self._heard[report.replica] = Heard(report, now)
         self._told_s[report.replica] = self.heartbeat_s
         self.record(report.finished)
-        self._adopt_pins(memo)
-        self._learn(report.device, memo.learned)
-        self._orders.heard(report, memo.unloaded, now)
+        self._adopt_pins(recovery)
+        self._learn(report.device, recovery.learned)
+        self._orders.heard(report, recovery.unloaded, now)
         self._forget_done(report)
         return HeartbeatAnswer(
             tuple(self._directives(report, now)),
             self._pins,
             known=self._known(report.device),
-            learned=self._lessons(report.device, memo.observations),
+            learned=self._lessons(report.device, recovery.observations),
             gap_s=self.gap_s,
         )
 
@@ -264,15 +266,15 @@ class RegistryState:
 
     # bookkeeping
 
-    def _adopt_pins(self, memo: Memo) -> None:
-        if memo.pins_version <= self.pins_version:
+    def _adopt_pins(self, recovery: RecoveryState) -> None:
+        if recovery.pins_version <= self.pins_version:
             return
-        known = memo.pinned.intersection(self._idle_timeouts_s)
+        known = recovery.pinned.intersection(self._idle_timeouts_s)
         kept = {model for model in known if self._pin_edits.get(model, True)}
         added = {model for model, pinned in self._pin_edits.items() if pinned}
         self._pins = frozenset(kept | added)
         # One further if this set is not the reported one, so that it wins everywhere.
-        self.pins_version = memo.pins_version + (self._pins != memo.pinned)
+        self.pins_version = recovery.pins_version + (self._pins != recovery.pinned)
 
     def _learn(self, device: DeviceKind, learned: Mapping[str, EstimatorState]) -> None:
         """The most experienced one wins; equally experienced, the newest."""
@@ -402,6 +404,6 @@ class RegistryState:
             ready = facts.state == "READY"
             if not ready and self._levels.get(domain or "", "normal") != "normal":
                 continue
-            rank = ((ready, report.budget_bytes - report.reserved_bytes), report.replica)
+            rank = ((ready, report.budget_bytes - report.committed_bytes), report.replica)
             best = max(best, rank) if best else rank
         return best[1] if best else None

@@ -154,7 +154,7 @@ def _domain(found: list[tuple[Heard, DomainReading]], level: Level, now: float) 
         ours_bytes=ours,
         others_bytes=max(0, reading.used_bytes - ours),
         budget_bytes=sum(report.budget_bytes for report in residents),
-        reserved_bytes=sum(report.reserved_bytes for report in residents),
+        reserved_bytes=sum(report.committed_bytes for report in residents),
         age_s=now - newest.at,
         replicas=tuple(one.report.replica for one, _ in found),
         engines=tuple(

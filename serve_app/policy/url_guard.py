@@ -1,4 +1,4 @@
-"""Which URLs may be fetched for a stranger, and which addresses may be spoken to. Pure.
+"""Which URLs may be fetched on behalf of a client, and which addresses may be spoken to. Pure.
 
 A name is no protection: it can resolve to anything, and to something else a moment later. So the
 address counts, it is looked up once, and the connection is made to that very address.

@@ -3,7 +3,7 @@
 Where no key is asked for, a browser that can reach the server is a way in for every page that it
 shows. Two checks stop that, and cost those nothing who are no browser:
 
-- ``Host`` has to be a name that a stranger's DNS cannot hold (DNS rebinding makes a page's own name
+- ``Host`` has to be a name that no foreign DNS can claim (DNS rebinding makes a page's own name
   resolve to this server): an address, ``localhost``, a name without a dot, or one that is allowed;
 - a request that a browser marks as another site's (``Origin``, ``Sec-Fetch-Site``) is refused.
 """

@@ -1,4 +1,4 @@
-"""The locks on an engine process: looser, for it parses no stranger's file, and drives a GPU.
+"""The locks on an engine process: looser, for it parses no untrusted file, and drives a GPU.
 
 Two steps. Before the model is loaded there is one thread, and Landlock holds for those that it
 starts; what a load needs of the network and of other programs is barred afterwards, by seccomp.

@@ -1,4 +1,4 @@
-"""The locks on a process that parses one stranger's file (``documents/parser_host.py``).
+"""The locks on a process that parses one untrusted file (``documents/parser_host.py``).
 
 Prepared once in the host, entered by each process that it forks, after it has the file and before
 it looks at it. A layer that is not there is named by ``missing``, and the others hold.

@@ -41,16 +41,16 @@ def page_stages(record: TaskRecord, wait_s: float) -> None:
         "ocr.pool": record.pool,
         "ocr.outcome": record.outcome,
     }
-    came = time.time_ns() - _nanoseconds(wait_s)
+    at = time.time_ns() - _nanoseconds(wait_s)
     stages: Sequence[tuple[str, float]] = [("queue", record.queue_s)]
     if record.cold:
         stages = [*stages, ("load", record.load_s)]
     if record.run_s:
         stages = [*stages, ("run", record.run_s)]
     for name, seconds in stages:
-        span = _TRACER.start_span(name, attributes=attributes, start_time=came)
-        came += _nanoseconds(seconds)
-        span.end(came)
+        span = _TRACER.start_span(name, attributes=attributes, start_time=at)
+        at += _nanoseconds(seconds)
+        span.end(at)
 
 
 def _nanoseconds(seconds: float) -> int:

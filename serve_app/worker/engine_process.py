@@ -148,8 +148,8 @@ class EngineProcess:
 
     def _tell(self, event: str, detail: object) -> None:
         """The log has what a client is not told: texts of exceptions, paths, pids."""
-        facts = {"model": self.model, "pid": self._child.pid, "error": str(detail)}
-        log.warning(event, extra=facts)
+        fields = {"model": self.model, "pid": self._child.pid, "error": str(detail)}
+        log.warning(event, extra=fields)
 
     def memory_bytes(self) -> int:
         """Resident bytes now; 0 when the process is gone."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from serve_app import clock
 from serve_app.changes import until_set
 from serve_app.messages import DomainReading, HeartbeatAnswer, ReplicaReport
-from serve_app.policy.registry_state import Memo
+from serve_app.policy.registry_state import RecoveryState
 
 log = logging.getLogger("ocr_serve.heartbeat")
 
@@ -35,11 +35,13 @@ class Reporter(Protocol):
         """The present."""
         ...
 
-    def memo(self) -> Memo:
+    def recovery(self) -> RecoveryState:
         """What the registry must be told besides."""
         ...
 
-    def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
+    def answered(
+        self, report: ReplicaReport, recovery: RecoveryState, answer: HeartbeatAnswer
+    ) -> None:
         """The registry has heard, and says this."""
         ...
 
@@ -100,18 +102,18 @@ class Heartbeat:
                 await until_set(event, until_s - passed_s)
                 passed_s = max(passed_s, until_s)
 
-    async def good_bye(self, replica: str) -> None:
+    async def deregister(self, replica: str) -> None:
         """Tell the registry that the replica stops; best effort."""
         try:
-            await asyncio.wait_for(_ask(self._registry.good_bye, replica), ANSWER_TIMEOUT_S)
+            await asyncio.wait_for(_ask(self._registry.deregister, replica), ANSWER_TIMEOUT_S)
         except Exception as error:
             log.info("no good-bye to the registry", extra={"error": type(error).__name__})
 
     async def _to_registry(self, report: ReplicaReport) -> None:
-        memo = self._reporter.memo()
+        recovery = self._reporter.recovery()
         try:
             answer = await asyncio.wait_for(
-                _ask(self._registry.report, report, memo), ANSWER_TIMEOUT_S
+                _ask(self._registry.report, report, recovery), ANSWER_TIMEOUT_S
             )
         except Exception as error:
             self._missed(error)
@@ -120,13 +122,13 @@ class Heartbeat:
             log.info("the registry answers again", extra={"missed": self._misses})
         self._misses, self._gap_s = 0, answer.gap_s
         self._reporter.set_autonomous(False)
-        self._reporter.answered(report, memo, answer)
+        self._reporter.answered(report, recovery, answer)
 
     def _missed(self, error: Exception) -> None:
         self._misses += 1
         if self._misses == MISSES_UNTIL_ALONE:
-            facts = {"missed": self._misses, "error": type(error).__name__}
-            log.warning("no answer from the registry, deciding alone", extra=facts)
+            fields = {"missed": self._misses, "error": type(error).__name__}
+            log.warning("no answer from the registry, deciding alone", extra=fields)
             self._reporter.set_autonomous(True)
 
     async def _to_watch(self, readings: tuple[DomainReading, ...]) -> None:

@@ -54,8 +54,8 @@ class PageNeeds:
     Attributes:
         task: its id; the reservation's too.
         estimate: bytes that an engine holds before the page (0: a fresh one) → its expected peak.
-        came: when, on the replica's clock.
-        in_turn: whether other pages wait for this one; see ``StepAside``.
+        arrived_at: when, on the replica's clock.
+        in_turn: whether other pages wait for this one; see ``YieldTurn``.
         accepted: whether it has waited here for the level or for memory, and is new no more.
     """
 
@@ -63,13 +63,13 @@ class PageNeeds:
     model: str
     priority: Priority
     estimate: Callable[[int], int]
-    came: float
+    arrived_at: float
     fallback: FallbackFacts | None = None
     in_turn: bool = False
     accepted: bool = False
 
 
-class StepAside(Exception):
+class YieldTurn(Exception):
     """A page that has its turn would have to wait for the level: others shall go first.
 
     Args: the page's ``PageNeeds``, as it has waited by now.
@@ -161,7 +161,7 @@ class MemoryGuard:
 
         Raises:
             DeadlineExceeded: the level did not fall in time.
-            As ``admitted``, without StepAside.
+            As ``admitted``, without YieldTurn.
         """
         while True:
             if clock.now() >= deadline:
@@ -187,7 +187,7 @@ class MemoryGuard:
         Raises:
             PageTooLargeForBudget: it can never fit.
             MemoryPressure: no room; FallBackAdvised if another pool may have some.
-            StepAside: the page is ``in_turn``, and has to wait for the level again.
+            YieldTurn: the page is ``in_turn``, and has to wait for the level again.
         """
         reserved = await self._admit(page, queued)
         try:
@@ -291,7 +291,7 @@ class MemoryGuard:
                 ):
                     return facts.estimate_bytes
                 if page.in_turn and _is_for_level(decision):
-                    raise StepAside(page)
+                    raise YieldTurn(page)
                 page = dataclasses.replace(page, accepted=True)
                 self._waiting.setdefault(page.task, page.priority)
                 await self._follow(decision)
@@ -341,7 +341,7 @@ class MemoryGuard:
             fallback=page.fallback,
             arriving=not page.accepted,
             pages_ahead=ahead,
-            waited_s=clock.now() - page.came,
+            waited_s=clock.now() - page.arrived_at,
             queued=queued,
             drain_rate=self.drain_rate,
         )

@@ -127,7 +127,7 @@ class ModelManager:
                 retire = lease.retire or ("killed" if engine.killed else None)
         finally:
             del self._granted[lease_id]
-            self._bury_the_dead()
+            self._reap_dead()
             self._do(self._lifecycle.release(lease_id, clock.now(), retire=retire))
 
     @property
@@ -146,7 +146,7 @@ class ModelManager:
         return self._lifecycle.backs_off(clock.now())
 
     @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
+    def keep_alive(self) -> Iterator[None]:
         """A task uses the model, or is about to: from its arrival on nothing idles out."""
         self._users += 1
         self._on_change()
@@ -326,9 +326,9 @@ class ModelManager:
     async def _watch(self, engine: EngineProcess) -> None:
         """Notice an engine that ends by itself, between pages too."""
         await asyncio.shield(engine.exited)
-        self._bury_the_dead()
+        self._reap_dead()
 
-    def _bury_the_dead(self) -> None:
+    def _reap_dead(self) -> None:
         """Tell the lifecycle of ended engines, before it would hand one out again."""
         for number, engine in list(self._engines.items()):
             if engine.alive or self._lifecycle.engine_state(number) != "READY":

@@ -50,10 +50,10 @@ from serve_app.temp_folders import sweep
 from serve_app.worker.engine_environment import engine_device, engine_environment
 from serve_app.worker.engine_process import EngineProcess, Prediction
 from serve_app.worker.heartbeat import Heartbeat
-from serve_app.worker.memory_guard import MemoryGuard, PageNeeds, StepAside
+from serve_app.worker.memory_guard import MemoryGuard, PageNeeds, YieldTurn
 from serve_app.worker.model_manager import EngineLease, ModelManager
 from serve_app.worker.page_log import PageLog
-from serve_app.worker.page_slots import Turnstile
+from serve_app.worker.page_slots import PageSlots
 from serve_app.worker.replica_reporter import ReplicaReporter
 
 log = logging.getLogger("ocr_serve.pages")
@@ -113,8 +113,8 @@ class OCRService:
         load_gate = asyncio.Semaphore(self._pool.max_concurrent_loads)
         self._models = {name: self._new_manager(name, load_gate) for name in settings.models}
         self._guard.watch(self._models)
-        self._turnstiles = {
-            name: Turnstile(model.max_concurrent_predictions)
+        self._page_slots = {
+            name: PageSlots(model.max_concurrent_predictions)
             for name, model in settings.models.items()
         }
         self._estimators = ModelEstimators(
@@ -134,7 +134,7 @@ class OCRService:
             self._pool.device,
             guard=self._guard,
             managers=self._models,
-            turnstiles=self._turnstiles,
+            page_slots=self._page_slots,
             page_log=self._page_log,
             ledger=self._ledger,
             estimators=self._estimators,
@@ -166,7 +166,7 @@ class OCRService:
         if len(self._pages) >= self._pool.max_queued_pages:
             self._make_room(job.priority)
         cost = PageCost(clock.now())
-        page = asyncio.create_task(self._recorded(file, job, cost, cost.came + deadline_s))
+        page = asyncio.create_task(self._recorded(file, job, cost, cost.arrived_at + deadline_s))
         self._pages.add(page)
         page.add_done_callback(self._pages.discard)
         if job.priority == "batch":
@@ -248,7 +248,7 @@ class OCRService:
             await self._renderer.close()
         await self._guard.close()
         if self._heartbeat is not None:
-            await self._heartbeat.good_bye(self._replica)
+            await self._heartbeat.deregister(self._replica)
 
     async def _recorded(
         self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
@@ -266,7 +266,7 @@ class OCRService:
                 self._guard.page_ended(left=len(self._pages) - 1)
             record = cost.record(job, self._pool_name, self._pool.device, *ended)
             self._page_log.add(record)
-            tracing.page_stages(record, job.waited_s + clock.now() - cost.came)
+            tracing.page_stages(record, job.waited_s + clock.now() - cost.arrived_at)
         self._page_log.add_lines(result.lines, job.model, self._pool_name)
         return dataclasses.replace(result, record=record)
 
@@ -279,19 +279,19 @@ class OCRService:
             job.model,
             job.priority,
             functools.partial(self._estimators.estimate, job.model, job.needs),
-            cost.came,
+            cost.arrived_at,
             job.fallback,
             in_turn=True,
         )
-        turnstile, model = self._turnstiles[job.model], self._models[job.model]
+        slots, model = self._page_slots[job.model], self._models[job.model]
         while True:
             needs = await self._guard.wait_for_level(
-                needs, queued=lambda: turnstile.waiting, deadline=deadline
+                needs, queued=lambda: slots.waiting, deadline=deadline
             )
             try:
-                with model.in_use():
+                with model.keep_alive():
                     return await self._in_turn(file, job, cost, needs, deadline)
-            except StepAside as aside:
+            except YieldTurn as aside:
                 (needs,) = aside.args
 
     async def _in_turn(
@@ -302,10 +302,10 @@ class OCRService:
         needs: PageNeeds,
         deadline: float,
     ) -> PageResult:
-        turnstile = self._turnstiles[job.model]
-        turn = turnstile.turn(job.owner, priority=job.priority, timeout_s=deadline - clock.now())
+        slots = self._page_slots[job.model]
+        turn = slots.hold(job.owner, priority=job.priority, timeout_s=deadline - clock.now())
         async with self._ledger.holding(cost.task, "turn", turn):
-            reservation = self._guard.admitted(needs, queued=turnstile.waiting)
+            reservation = self._guard.admitted(needs, queued=slots.waiting)
             async with self._ledger.holding(cost.task, "reservation", reservation) as estimate:
                 cost.estimate_bytes = estimate
                 return await self._attempts(file, job, cost, deadline)
@@ -314,7 +314,7 @@ class OCRService:
         self, file: npt.NDArray[np.uint8], job: PageJob, cost: PageCost, deadline: float
     ) -> PageResult:
         manager = self._models[job.model]
-        cost.queue_s = job.waited_s + clock.now() - cost.came
+        cost.queue_s = job.waited_s + clock.now() - cost.arrived_at
         with PageSource(
             *(self._renderer, file.data, job.kind, job.index),
             with_layer=job.options.text_layer != "off",

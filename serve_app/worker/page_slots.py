@@ -12,7 +12,7 @@ from serve_app.messages import Priority
 from serve_app.policy.fair_queue import FairQueue
 
 
-class Turnstile:
+class PageSlots:
     """The semaphore of a model. All methods run on the replica's event loop."""
 
     def __init__(self, slots: int) -> None:
@@ -26,7 +26,7 @@ class Turnstile:
         return len(self._queue)
 
     @contextlib.asynccontextmanager
-    async def turn(
+    async def hold(
         self, owner: str, *, priority: Priority = "interactive", timeout_s: float
     ) -> AsyncIterator[None]:
         """Hold a slot for the length of the block.

@@ -16,7 +16,7 @@ def show(report: ReplicaReport, level_of: Callable[[DomainReading], Level]) -> N
     metrics.queue_length.set(report.queued, tags=where)
     metrics.running_pages.set(report.running, tags=where)
     metrics.budget_bytes.set(report.budget_bytes, tags={**where, "share": "total"})
-    metrics.budget_bytes.set(report.reserved_bytes, tags={**where, "share": "reserved"})
+    metrics.budget_bytes.set(report.committed_bytes, tags={**where, "share": "reserved"})
     for model in report.models:
         labels = {**where, "model": model.model}
         metrics.model_references.set(model.references, tags=labels)

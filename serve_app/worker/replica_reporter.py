@@ -24,12 +24,12 @@ from serve_app.messages import (
 )
 from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.policy.registry_orders import Unloaded
-from serve_app.policy.registry_state import Memo
+from serve_app.policy.registry_state import RecoveryState
 from serve_app.task_ledger import TaskLedger
 from serve_app.worker.memory_guard import MemoryGuard, PageNeeds
 from serve_app.worker.model_manager import ModelManager
 from serve_app.worker.page_log import PageLog
-from serve_app.worker.page_slots import Turnstile
+from serve_app.worker.page_slots import PageSlots
 from serve_app.worker.replica_metrics import show
 from serve_app.worker.unload_check import UnloadResult
 
@@ -54,14 +54,14 @@ class ReplicaReporter:
         *,
         guard: MemoryGuard,
         managers: Mapping[str, ModelManager],
-        turnstiles: Mapping[str, Turnstile],
+        page_slots: Mapping[str, PageSlots],
         page_log: PageLog,
         ledger: TaskLedger,
         estimators: ModelEstimators,
         running: Callable[[], int],
     ) -> None:
         self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
-        self._guard, self._managers, self._turnstiles = guard, managers, turnstiles
+        self._guard, self._managers, self._page_slots = guard, managers, page_slots
         self._page_log, self._ledger = page_log, ledger
         self._estimators, self._running = estimators, running
         self._unloaded: list[Unloaded] = []
@@ -73,7 +73,7 @@ class ReplicaReporter:
 
     def report(self) -> ReplicaReport:
         """See ``heartbeat.Reporter``."""
-        in_queues = sum(turnstile.waiting for turnstile in self._turnstiles.values())
+        in_queues = sum(slots.waiting for slots in self._page_slots.values())
         waiting = in_queues + self._guard.waiting_for_level
         return ReplicaReport(
             **self._identity,  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ class ReplicaReporter:
             domains=self._guard.readings,
             models=tuple(manager.facts() for manager in self._managers.values()),
             budget_bytes=self._guard.budget.total_bytes,
-            reserved_bytes=self._guard.budget.committed_bytes,
+            committed_bytes=self._guard.budget.committed_bytes,
             open_entries=self._ledger.open_entries,
             running=self._running() - waiting,
             queued=waiting,
@@ -89,9 +89,9 @@ class ReplicaReporter:
             finished=self._page_log.unsent(),
         )
 
-    def memo(self) -> Memo:
+    def recovery(self) -> RecoveryState:
         """See ``heartbeat.Reporter``."""
-        return Memo(
+        return RecoveryState(
             self._pinned,
             self._pins_version,
             tuple(self._unloaded),
@@ -99,14 +99,18 @@ class ReplicaReporter:
             self._estimators.to_share(clock.now()),
         )
 
-    def answered(self, report: ReplicaReport, memo: Memo, answer: HeartbeatAnswer) -> None:
+    def answered(
+        self, report: ReplicaReport, recovery: RecoveryState, answer: HeartbeatAnswer
+    ) -> None:
         """See ``heartbeat.Reporter``."""
         self._page_log.sent(report.finished)
-        del self._unloaded[: len(memo.unloaded)]
+        del self._unloaded[: len(recovery.unloaded)]
         self._pinned, self._pins_version = answer.pinned, answer.pins_version
         for name, manager in self._managers.items():
             manager.pinned = name in answer.pinned
-        adopted = self._estimators.answered(memo.learned, answer.known, answer.learned, clock.now())
+        adopted = self._estimators.answered(
+            recovery.learned, answer.known, answer.learned, clock.now()
+        )
         if adopted:
             log.info("estimates learned from other replicas", extra={"models": adopted})
         for directive in answer.directives:

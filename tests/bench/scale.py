@@ -34,7 +34,7 @@ from serve_app.messages import (
     TaskRecord,
     Unload,
 )
-from serve_app.policy.registry_state import Memo
+from serve_app.policy.registry_state import RecoveryState
 from serve_app.settings import AppSettings
 from serve_app.testing.service import fake_settings
 from tests.e2e.server import Server, app_args
@@ -92,7 +92,7 @@ def simulated(number: int, beat: int, *, used_fraction: float = 0.5) -> ReplicaR
         domains=domains,
         models=models,
         budget_bytes=4 * GIB,
-        reserved_bytes=2 * GIB,
+        committed_bytes=2 * GIB,
         running=1,
         queued=2,
         drain_rate=1.0,
@@ -118,8 +118,8 @@ class InProcess:
 
     async def beat(self, message: bytes) -> bytes:
         """One heartbeat as it arrives and is answered."""
-        report, memo = pickle.loads(message)
-        return pickle.dumps(await self.registry.report(report, memo))
+        report, recovery = pickle.loads(message)
+        return pickle.dumps(await self.registry.report(report, recovery))
 
     async def read(self, message: bytes) -> None:
         """One report to the watch."""
@@ -131,7 +131,7 @@ async def registry(count: int) -> None:
     here = InProcess()
     prepared = [
         [
-            pickle.dumps((simulated(number, beat), Memo(observations={"ocr": beat})))
+            pickle.dumps((simulated(number, beat), RecoveryState(observations={"ocr": beat})))
             for number in range(count)
         ]
         for beat in range(2)
@@ -172,7 +172,7 @@ async def _eviction(here: InProcess, count: int) -> float:
     """
     first = count // 2 // REPLICAS_PER_NODE * REPLICAS_PER_NODE
     node = [simulated(first + n, 9, used_fraction=0.96) for n in range(REPLICAS_PER_NODE)]
-    messages = [pickle.dumps((one, Memo())) for one in node]
+    messages = [pickle.dumps((one, RecoveryState())) for one in node]
     began = clock.now()
     await here.read(pickle.dumps(node[0].domains))
     while clock.now() - began < 4:  # later, silent replicas would be forgotten
@@ -198,7 +198,7 @@ class Sender:
             for beat in range(seconds):
                 due = started + beat + number / count
                 await asyncio.sleep(max(due - time.monotonic(), 0))
-                await self._registry.report.remote(simulated(first + number, beat), Memo())
+                await self._registry.report.remote(simulated(first + number, beat), RecoveryState())
                 latencies.append(time.monotonic() - due)
 
         started = time.monotonic() + 0.5

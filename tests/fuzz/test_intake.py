@@ -1,4 +1,4 @@
-"""What strangers send, mutated: every answer is a result or a typed error, and limits hold."""
+"""Untrusted input, mutated: every answer is a result or a typed error, and limits hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strangers' files in processes of their own: what bombs cost, and whom. Real processes, no Ray."""
+"""Untrusted files in processes of their own: what bombs cost, and whom. Real processes, no Ray."""
 
 from __future__ import annotations
 

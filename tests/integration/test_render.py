@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_app.document import Markdown
-from serve_app.documents.assemble import inline_images, join_markdown
+from serve_app.documents.assemble import MarkdownJoiner, inline_images
 from serve_app.documents.inspect import inspect
 from serve_app.documents.render import render_page
 from serve_app.settings import DocumentSettings, LimitSettings
@@ -164,7 +164,9 @@ def test_pages_are_joined_as_paddlex_joins_them(paddlex_join: Any) -> None:
     @given(PAGES)
     def compare(pages: list[Markdown]) -> None:
         # PaddleX puts an empty line before the first page.
-        assert join_markdown(pages) == paddlex_join(pages).removeprefix("\n\n")
+        joiner = MarkdownJoiner()
+        joined = "".join(joiner.add(page) for page in pages)
+        assert joined == paddlex_join(pages).removeprefix("\n\n")
 
     compare()
 

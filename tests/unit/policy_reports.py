@@ -51,7 +51,7 @@ def report(
         "node": "node",
         "pid": 1,
         "budget_bytes": 1000,
-        "reserved_bytes": 0,
+        "committed_bytes": 0,
         **changes,
     }
     found = (reading("ram:node"),) if domains is None else domains

@@ -65,7 +65,7 @@ async def test_a_request_under_way_is_waited_for() -> None:
 async def test_one_that_takes_too_long_is_ended_and_told_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gate_module, "LAST_WORDS_S", 30)
+    monkeypatch.setattr(gate_module, "RESPONSE_FLUSH_S", 30)
     gate, service = RequestGate(8), FakeDocumentService(blocked=asyncio.Event())
     async with client(service, gate) as http:
         asked = asyncio.create_task(http.post("/v1/parse", content=PNG))

@@ -1,4 +1,4 @@
-"""Where no key is asked for: programs and people may ask, strangers' web pages may not."""
+"""Where no key is asked for: programs and people may ask, foreign web pages may not."""
 
 from __future__ import annotations
 

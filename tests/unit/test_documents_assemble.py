@@ -6,7 +6,7 @@ import time
 import pytest
 
 from serve_app.document import Markdown
-from serve_app.documents.assemble import MarkdownJoiner, inline_images, join_markdown
+from serve_app.documents.assemble import MarkdownJoiner, inline_images
 
 KEY = "imgs/img_in_image_box_10_20_30_40.jpg"
 IMAGES = {KEY: b"\xff\xd8\xff jpeg"}
@@ -19,34 +19,37 @@ def page(text: str, *, is_start: bool = True, is_end: bool = True) -> Markdown:
     return Markdown(text, {}, is_start, is_end)
 
 
+def joined(pages: list[Markdown]) -> str:
+    joiner = MarkdownJoiner()
+    return "".join(joiner.add(page) for page in pages)
+
+
 def test_pages_are_set_apart_by_an_empty_line() -> None:
-    assert join_markdown([page("# A"), page("B"), page("C")]) == "# A\n\nB\n\nC"
+    assert joined([page("# A"), page("B"), page("C")]) == "# A\n\nB\n\nC"
 
 
 def test_paragraph_runs_on_with_a_space() -> None:
-    assert join_markdown([page("to be", is_end=False), page("or not", is_start=False)]) == (
-        "to be or not"
-    )
+    assert joined([page("to be", is_end=False), page("or not", is_start=False)]) == ("to be or not")
 
 
 @pytest.mark.parametrize(("left", "right"), [("文字", "继续"), ("文字", "more"), ("text", "继续")])
 def test_chinese_paragraph_runs_on_without_a_space(left: str, right: str) -> None:
     pages = [page(left, is_end=False), page(right, is_start=False)]
-    assert join_markdown(pages) == left + right
+    assert joined(pages) == left + right
 
 
 def test_both_pages_must_agree_that_the_paragraph_runs_on() -> None:
-    assert join_markdown([page("a", is_end=True), page("b", is_start=False)]) == "a\n\nb"
-    assert join_markdown([page("a", is_end=False), page("b", is_start=True)]) == "a\n\nb"
+    assert joined([page("a", is_end=True), page("b", is_start=False)]) == "a\n\nb"
+    assert joined([page("a", is_end=False), page("b", is_start=True)]) == "a\n\nb"
 
 
 def test_first_page_that_begins_inside_a_paragraph_gets_no_space() -> None:
-    assert join_markdown([page("a", is_start=False)]) == "a"
+    assert joined([page("a", is_start=False)]) == "a"
 
 
 def test_nothing_and_empty_pages() -> None:
-    assert join_markdown([]) == ""
-    assert join_markdown([page(""), page("a")]) == "\n\na"
+    assert joined([]) == ""
+    assert joined([page(""), page("a")]) == "\n\na"
 
 
 def test_joiner_remembers_the_last_character_over_an_empty_page() -> None:

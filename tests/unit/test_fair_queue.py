@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serve_app.errors import DeadlineExceeded
 from serve_app.policy.fair_queue import FairQueue
-from serve_app.worker.page_slots import Turnstile
+from serve_app.worker.page_slots import PageSlots
 
 
 def drain(queue: FairQueue) -> list[str]:
@@ -59,11 +59,11 @@ def test_every_ticket_comes_out_once_unless_it_was_taken_out(
 
 
 async def test_a_turnstile_never_lets_more_in_than_it_has_slots() -> None:
-    turnstile, inside, most = Turnstile(2), 0, 0
+    slots, inside, most = PageSlots(2), 0, 0
 
     async def page(owner: str) -> None:
         nonlocal inside, most
-        async with turnstile.turn(owner, timeout_s=5):
+        async with slots.hold(owner, timeout_s=5):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0)
@@ -71,35 +71,35 @@ async def test_a_turnstile_never_lets_more_in_than_it_has_slots() -> None:
 
     await asyncio.gather(*(page(str(n % 3)) for n in range(20)))
     assert most == 2
-    assert turnstile.waiting == 0
+    assert slots.waiting == 0
 
 
 async def test_who_gives_up_leaves_no_hole() -> None:
-    turnstile = Turnstile(1)
-    async with turnstile.turn("a", timeout_s=1):
+    slots = PageSlots(1)
+    async with slots.hold("a", timeout_s=1):
         with pytest.raises(DeadlineExceeded):
-            async with turnstile.turn("b", timeout_s=0):
+            async with slots.hold("b", timeout_s=0):
                 raise AssertionError("unreachable: the slot is taken")
-        waiting = asyncio.create_task(_enter(turnstile))
+        waiting = asyncio.create_task(_enter(slots))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert turnstile.waiting == 0
-    async with turnstile.turn("c", timeout_s=0.1):
+        assert slots.waiting == 0
+    async with slots.hold("c", timeout_s=0.1):
         pass
 
 
 async def test_a_cancel_in_the_moment_of_the_call_gives_the_slot_back() -> None:
-    turnstile = Turnstile(1)
-    async with turnstile.turn("a", timeout_s=1):
-        waiting = asyncio.create_task(_enter(turnstile))
+    slots = PageSlots(1)
+    async with slots.hold("a", timeout_s=1):
+        waiting = asyncio.create_task(_enter(slots))
         await asyncio.sleep(0)
     waiting.cancel()  # it was called when the block above ended
     await asyncio.gather(waiting, return_exceptions=True)
-    async with turnstile.turn("c", timeout_s=0.1):
+    async with slots.hold("c", timeout_s=0.1):
         pass
 
 
-async def _enter(turnstile: Turnstile) -> None:
-    async with turnstile.turn("x", timeout_s=5):
+async def _enter(slots: PageSlots) -> None:
+    async with slots.hold("x", timeout_s=5):
         pass

@@ -121,11 +121,8 @@ def test_a_higher_level_asks_for_all_that_a_lower_one_does() -> None:
 @pytest.mark.parametrize(
     ("action", "begins_at"),
     [
-        ("no_preload", "warning"),
-        ("defer_batch", "warning"),
         ("trim", "warning"),
         ("evict_idle", "critical"),
-        ("shed", "critical"),
         ("unload_idle", "emergency"),
     ],
 )

@@ -50,7 +50,7 @@ def test_what_does_not_fit_is_not_booked() -> None:
     budget = ByteBudget(100)
     budget.measured("ocr/1", 70)
     assert not budget.reserve("page", 31)
-    assert (budget.committed_bytes, budget.open_reservations) == (70, 0)
+    assert (budget.committed_bytes, budget.reserved_bytes) == (70, 0)
     assert budget.reserve("page", 30)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from serve_app.messages import DeviceKind, EstimatorState, PageLoad
 from serve_app.policy.model_estimators import SHARE_INTERVAL_S, ModelEstimators
-from serve_app.policy.registry_state import Memo, RegistryState
+from serve_app.policy.registry_state import RecoveryState, RegistryState
 from serve_app.settings import MemorySettings
 from tests.unit.policy_reports import report
 
@@ -40,12 +40,12 @@ class Replica:
     def beat(self, state: RegistryState, now: float, *, lost: bool = False) -> tuple[str, ...]:
         """One heartbeat; ``lost``: the answer does not arrive."""
         one = self.estimators
-        memo = Memo(observations=one.observations, learned=one.to_share(now))
-        self.sent.append(dict(memo.learned))
-        answer = state.heard(report(self.name, device=self.device), now, memo)
+        recovery = RecoveryState(observations=one.observations, learned=one.to_share(now))
+        self.sent.append(dict(recovery.learned))
+        answer = state.heard(report(self.name, device=self.device), now, recovery)
         if lost:
             return ()
-        return one.answered(memo.learned, answer.known, answer.learned, now)
+        return one.answered(recovery.learned, answer.known, answer.learned, now)
 
     def states_sent(self, model: str = "ocr") -> int:
         return sum(model in sent for sent in self.sent)
@@ -95,7 +95,7 @@ def test_pages_measured_since_the_report_count() -> None:
     state = registry()
     taught(state)
     new = Replica("new")
-    answer = state.heard(report("new"), 2, Memo(observations=new.estimators.observations))
+    answer = state.heard(report("new"), 2, RecoveryState(observations=new.estimators.observations))
     assert answer.learned
     new.pages(40, 1000 * MB)
     assert new.estimators.answered({}, answer.known, answer.learned, 2) == ()

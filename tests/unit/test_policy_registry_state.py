@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from serve_app.messages import LEVELS, EstimatorState, Load, ReplicaReport, Trim, Unload
 from serve_app.policy.registry_orders import Unloaded
-from serve_app.policy.registry_state import Memo, RegistryState
+from serve_app.policy.registry_state import RecoveryState, RegistryState
 from tests.unit.policy_reports import model, reading, record, report, unloaded
 
 TIMEOUTS = {"ocr": 300.0, "structure": 300.0}
@@ -127,7 +127,9 @@ def test_an_order_to_unload_is_complete_when_all_replicas_have_done_it() -> None
     told = state.heard(report("a", model("ocr", 100, generation=5)), 1)
     assert told.directives == (Unload("ocr", 5, "operator", "o1", force=True),)
     state.heard(report("b", model("ocr", 50)), 1)
-    state.heard(report("a", unloaded("ocr")), 2, Memo(unloaded=(Unloaded("ocr", 97, 0.4, "o1"),)))
+    state.heard(
+        report("a", unloaded("ocr")), 2, RecoveryState(unloaded=(Unloaded("ocr", 97, 0.4, "o1"),))
+    )
     status = state.order_status("o1", 2)
     assert status is not None
     assert (status.complete, status.pending, status.freed_bytes) == (False, ("b",), 97)
@@ -202,8 +204,8 @@ def test_an_order_takes_precedence_over_a_pin_and_over_what_was_sent() -> None:
 
 def test_an_order_to_load_goes_to_the_replica_with_most_room() -> None:
     state = registry()
-    state.heard(report("a", unloaded("ocr"), reserved_bytes=500), 0)
-    state.heard(report("b", unloaded("ocr"), reserved_bytes=100), 0)
+    state.heard(report("a", unloaded("ocr"), committed_bytes=500), 0)
+    state.heard(report("b", unloaded("ocr"), committed_bytes=100), 0)
     state.order_load("o1", "ocr", 0, timeout_s=60)
     assert state.heard(report("a", unloaded("ocr")), 1).directives == ()
     assert state.heard(report("b", unloaded("ocr")), 1).directives == (Load("ocr", "o1"),)
@@ -217,7 +219,7 @@ def test_an_order_to_load_goes_to_the_replica_with_most_room() -> None:
 
 def test_a_model_that_is_loaded_somewhere_is_not_loaded_again() -> None:
     state = registry()
-    state.heard(report("a", model("ocr"), reserved_bytes=900), 0)
+    state.heard(report("a", model("ocr"), committed_bytes=900), 0)
     state.heard(report("b", unloaded("ocr")), 0)
     state.order_load("o1", "ocr", 0, timeout_s=60)
     assert state.heard(report("b", unloaded("ocr")), 1).directives == ()
@@ -292,40 +294,40 @@ def test_pins_come_back_from_the_replicas() -> None:
     old, new = registry(), registry()
     old.pin("ocr")
     answer = old.heard(report("a"), 0)
-    memo = Memo(pinned=answer.pinned, pins_version=old.pins_version)
-    assert new.heard(report("a"), 0, memo).pinned == {"ocr"}
+    recovery = RecoveryState(pinned=answer.pinned, pins_version=old.pins_version)
+    assert new.heard(report("a"), 0, recovery).pinned == {"ocr"}
     assert new.pins_version == old.pins_version
 
 
 def test_an_echo_of_old_pins_does_not_bring_them_back() -> None:
     state = registry()
     state.pin("ocr")
-    echo = Memo(frozenset({"ocr"}), state.pins_version)
+    echo = RecoveryState(frozenset({"ocr"}), state.pins_version)
     state.pin("ocr", pinned=False)
     assert state.heard(report("a"), 0, echo).pinned == frozenset()
 
 
 def test_a_replica_that_was_away_does_not_bring_older_pins_back() -> None:
     state = registry()
-    state.heard(report("a"), 0, Memo(frozenset({"ocr"}), pins_version=7))
-    assert state.heard(report("b"), 1, Memo(frozenset({"structure"}), 5)).pinned == {"ocr"}
+    state.heard(report("a"), 0, RecoveryState(frozenset({"ocr"}), pins_version=7))
+    assert state.heard(report("b"), 1, RecoveryState(frozenset({"structure"}), 5)).pinned == {"ocr"}
 
 
 def test_what_was_pinned_since_the_restart_is_kept() -> None:
     state = registry()
     state.pin("structure")
     state.pin("ocr", pinned=False)
-    memo = Memo(frozenset({"ocr"}), pins_version=7)
-    assert state.heard(report("a"), 0, memo).pinned == {"structure"}
-    assert state.heard(report("b"), 0, memo).pinned == {"structure"}
+    recovery = RecoveryState(frozenset({"ocr"}), pins_version=7)
+    assert state.heard(report("a"), 0, recovery).pinned == {"structure"}
+    assert state.heard(report("b"), 0, recovery).pinned == {"structure"}
     assert state.pins_version == 8
 
 
 def test_what_was_learned_comes_back_and_the_most_experienced_wins() -> None:
     state = registry()
     much, little = EstimatorState(observations=90), EstimatorState(observations=3)
-    state.heard(report("a"), 0, Memo(learned={"ocr": much, "unknown": much}))
-    state.heard(report("b"), 0, Memo(learned={"ocr": little}))
+    state.heard(report("a"), 0, RecoveryState(learned={"ocr": much, "unknown": much}))
+    state.heard(report("b"), 0, RecoveryState(learned={"ocr": little}))
     assert state.learned("ocr", "cpu") == much
     assert state.learned("ocr", "gpu") is None
     assert state.learned("unknown", "cpu") is None
@@ -380,7 +382,7 @@ def test_memory_is_the_newest_reading_and_the_sum_of_our_parts() -> None:
     gpu = reading("gpu:1", 700, ours=300)
     state.heard(report("a", model("ocr"), domains=(gpu, reading(RAM)), device="gpu"), 0)
     newer = reading("gpu:1", 800, ours=200)
-    state.heard(report("b", domains=(newer,), device="gpu", reserved_bytes=40), 1)
+    state.heard(report("b", domains=(newer,), device="gpu", committed_bytes=40), 1)
     state.set_levels({"gpu:1": "warning"})
     shown, ram = state.memory(2)
     assert (shown.domain, shown.level, shown.used_bytes, shown.age_s) == (

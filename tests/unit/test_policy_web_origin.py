@@ -1,4 +1,4 @@
-"""Which Host headers name this server, and which requests a stranger's page has a browser send."""
+"""Which Host headers name this server, and which requests an untrusted page has a browser send."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A layer as bytes, for where pages are rendered in another process than they are predicted in.
 
 JSON with the lines' texts and lengths, then one row of numbers for each character, then the pixels
-of the rest. The reader believes nothing: a process that parses strangers' files may send anything.
+of the rest. The reader believes nothing: a process that parses untrusted files may send anything.
 """
 
 from __future__ import annotations
