@@ -6,8 +6,10 @@ The path of a request, by file and function:
 2. ``gateway/pool_client.py``: ``inspect`` has the file's pages told by a process of its own
    (``documents/reader.py``, ``header_parser.py``); ``predict_pages`` puts the file into the object
    store once and sends its pages, a bounded window at a time, to a pool.
-3. ``worker/ocr_service.py``: ``predict_page`` leases an engine from the model's
-   ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py`` decides.
+3. ``worker/ocr_service.py``: ``predict_page`` takes the page in, ``worker/page_run.py`` takes it
+   through the worker step by step: level, slot, admission, lease, prediction, record. The lease is
+   one of ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py``
+   decides.
 4. There another process of its own renders the page (``documents/renderer.py``) and reads a PDF's
    own text (``documents/text_layer``), and ``worker/engine_process.py``: ``predict`` hands both to
    a socket (``child/channel.py``) to the engine process (``child/host.py``), where

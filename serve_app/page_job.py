@@ -68,6 +68,12 @@ class PageCost:
     attempt: int = 1
     started: bool = False
 
+    def got(self, engine_pid: int, attempt: int, load_s: float | None) -> None:
+        """An engine has the page; it was loaded for it in ``load_s``, if it was."""
+        self.started = True
+        self.engine_pid, self.attempt = engine_pid, attempt
+        self.cold, self.load_s = load_s is not None, load_s or 0.0
+
     def record(
         self, job: PageJob, pool: str, device: DeviceKind, outcome: Outcome, code: str | None
     ) -> TaskRecord:

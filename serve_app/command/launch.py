@@ -40,7 +40,8 @@ from serve_app.command import environment
 from serve_app.command.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
-from serve_app.settings import AppSettings
+from serve_app.gateway import body_window
+from serve_app.settings import AppSettings, GatewaySettings
 
 # After the drain nothing is awaited any more; engines end in a second or two.
 SHUTDOWN_TIMEOUT_S = 60.0
@@ -109,9 +110,8 @@ class Draining:
     @classmethod
     def of(cls, config: dict[str, Any]) -> Draining:
         """As a checked Serve configuration says."""
-        application = config["applications"][0]
-        settings = AppSettings.model_validate(application.get("args") or {})
-        return cls(application.get("name", "default"), settings.gateway.drain_timeout_s)
+        name = config["applications"][0].get("name", "default")
+        return cls(name, gateway_of(config).drain_timeout_s)
 
     def drain(self) -> None:
         """Have every gateway finish its requests; never raises."""
@@ -128,6 +128,11 @@ class Draining:
             return
         if ended:
             _say(f"{ended} requests were ended: they took longer than {self.timeout_s:g} s")
+
+
+def gateway_of(config: dict[str, Any]) -> GatewaySettings:
+    """Of a checked Serve configuration."""
+    return AppSettings.model_validate(config["applications"][0].get("args") or {}).gateway
 
 
 def run(
@@ -159,6 +164,7 @@ def run(
             f"warning: {endpoint.host} can be reached from other machines, and no API key is "
             "asked for (auth.required)"
         )
+    body_window.pass_on(environ, gateway_of(config))
     launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
     if joins:
         return launch.serve({})

@@ -50,7 +50,7 @@ class GpuProbe:
     NVIDIA/open-gpu-kernel-modules#614), or list pids of the host in a container with pids of its
     own (NVIDIA/nvidia-docker#1483; ``hostPID: true`` helps). Then ours counts as 0, ``per_process``
     leaves the process out, and the log says so once; ``used_bytes`` is right in all these cases.
-    The replica then goes by what its engines' allocators tell (``memory_guard.py``).
+    The replica then goes by what its engines' allocators tell (``worker/engine_memory.py``).
     """
 
     #: See ``probe.MemoryProbe``.

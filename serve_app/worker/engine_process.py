@@ -36,6 +36,7 @@ from serve_app.errors import (
     WeightsError,
 )
 from serve_app.page_codec import decode_result
+from serve_app.worker.engine_memory import DeviceMemory, ResidentMemory
 
 log = logging.getLogger("ocr_serve.engines")
 
@@ -54,7 +55,16 @@ class Prediction:
 
 
 class EngineProcess:
-    """One engine. ``predict`` takes one page at a time; ``ModelManager`` sees to that."""
+    """One engine. ``predict`` takes one page at a time; ``ModelManager`` sees to that.
+
+    Args:
+        model: its name.
+        spec: what the factory is given.
+        factory: import path of what makes the engine, in the child.
+        env: variables that the child gets beside those that are let through.
+        hub: whether the load may speak to a model hub.
+        on_device: whether its memory is that of a device of its own, not RAM.
+    """
 
     def __init__(
         self,
@@ -64,17 +74,13 @@ class EngineProcess:
         factory: str = PADDLE_FACTORY,
         env: Mapping[str, str] | None = None,
         hub: bool = False,
+        on_device: bool = False,
     ) -> None:
         self._spec = spec
         self._child = ChildProcess(factory, name=f"engine {model}", env=env, hub=hub)
         self.model = model
         self.pages = 0
-        #: Resident bytes after the first page: what later growth is measured against.
-        self.baseline_bytes = 0
-        #: The last reading of a device that has memory of its own, and the first after a page;
-        #: None where an engine's memory is RAM.
-        self.device_bytes: int | None = None
-        self.device_baseline_bytes = 0
+        self.memory = DeviceMemory(self._child) if on_device else ResidentMemory(self._child)
         self.exited = self._child.exited
 
     @property
@@ -142,46 +148,13 @@ class EngineProcess:
             self.kill()
             raise EngineProtocolError(str(error)) from None
         self.pages += 1
-        if memory and not self.baseline_bytes:
-            self.baseline_bytes = memory.resident_bytes
+        self.memory.page_done(memory.resident_bytes if memory else 0)
         return Prediction(result, run_s, memory.peak_bytes if memory else 0)
 
     def _tell(self, event: str, detail: object) -> None:
         """The log has what a client is not told: texts of exceptions, paths, pids."""
         fields = {"model": self.model, "pid": self._child.pid, "error": str(detail)}
         log.warning(event, extra=fields)
-
-    def memory_bytes(self) -> int:
-        """Resident bytes now; 0 when the process is gone."""
-        memory = process_memory.read(self.pid) if self.alive else None
-        return memory.resident_bytes if memory else 0
-
-    def held_bytes(self) -> int:
-        """On its device: resident bytes now, or the last reading of the device's memory."""
-        return self.memory_bytes() if self.device_bytes is None else self.device_bytes
-
-    @property
-    def held_baseline_bytes(self) -> int:
-        """What ``held_bytes`` was after the first page."""
-        on_device = self.device_bytes is not None
-        return self.device_baseline_bytes if on_device else self.baseline_bytes
-
-    def told_device_bytes(self) -> int:
-        """What the engine's allocator held on the device when it last answered; 0 when gone.
-
-        Without what the driver holds for the process (CUDA's context: 518 MiB on an H100), and
-        before what the engine has given back at rest since.
-        """
-        return self._child.device_bytes if self.alive else 0
-
-    def device_peak_bytes(self, held_bytes: int) -> int:
-        """The most that it held on the device under the last page, given what it holds now.
-
-        An allocator keeps what it had at most, so what the device tells after the page is that; if
-        it gave something back, the allocator knows its own peak.
-        """
-        given_back = max(self._child.device_peak_bytes - self._child.device_bytes, 0)
-        return held_bytes + given_back
 
     async def trim(self) -> None:
         """Ask for free memory back, heap and device; best effort. Only between pages."""

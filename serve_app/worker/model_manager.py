@@ -217,8 +217,8 @@ class ModelManager:
                 engine=number,
                 pid=engine.pid,
                 state=self._lifecycle.engine_state(number) or "UNLOADING",
-                memory_bytes=engine.held_bytes(),
-                baseline_bytes=engine.held_baseline_bytes,
+                memory_bytes=engine.memory.held_bytes(),
+                baseline_bytes=engine.memory.baseline_bytes,
                 pages=engine.pages,
             )
             for number, engine in self._engines.items()
@@ -279,8 +279,13 @@ class ModelManager:
     def _run(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a model's task failed", extra={"model": self.name, "error": repr(error)})
 
     async def _start(self, number: int) -> None:
         engine, started = self._new_engine(), clock.now()
@@ -288,6 +293,7 @@ class ModelManager:
             async with self._load_gate:
                 await engine.start(timeout_s=self._settings.load_timeout_s)
             held_bytes = await self._memory_of(engine)
+            self._on_loaded(held_bytes)
         except OcrServeError as error:
             self._load_failed(number, started, type(error), str(error))
             return
@@ -302,7 +308,6 @@ class ModelManager:
             return
         self.loads += 1
         self._engines[number], self._loaded_at[number] = engine, clock.now()
-        self._on_loaded(held_bytes)
         self._observe_load(started, "success")
         facts = {"model": self.name, "pid": engine.pid, "load_s": clock.now() - started}
         log.info("model loaded", extra={**facts, "memory_bytes": held_bytes})
@@ -343,9 +348,15 @@ class ModelManager:
 
     async def _stop(self, number: int, reason: str) -> UnloadResult:
         engine, started = self._engines[number], clock.now()
-        held = await self._memory_of(engine)
-        await engine.stop()
-        freed = await wait_for_memory(held, lambda: self._memory_of(engine))
+        held = freed = 0
+        try:
+            held = await self._memory_of(engine)
+            await engine.stop()
+            freed = await wait_for_memory(held, lambda: self._memory_of(engine))
+        except Exception:
+            # Whatever it was: the process must go, and the model must not be UNLOADING for ever.
+            log.exception("unload failed", extra={"model": self.name, "pid": engine.pid})
+            engine.kill()
         del self._engines[number], self._loaded_at[number], self._stops[number]
         self._on_gone(number)
         unload_s = clock.now() - started
@@ -383,6 +394,11 @@ class ModelManager:
     @property
     def _idle_timeout_s(self) -> float:
         return -1 if self.pinned else self._settings.idle_timeout_s
+
+
+def engine_name(model: str, number: int) -> str:
+    """Of an engine, in the byte account."""
+    return f"{model}/{number}"
 
 
 def _log_unload(result: UnloadResult) -> None:

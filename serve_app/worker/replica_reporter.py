@@ -7,13 +7,12 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from serve_app import clock
 from serve_app.errors import OcrServeError
 from serve_app.messages import (
-    DeviceKind,
     Directive,
     HeartbeatAnswer,
     Load,
@@ -22,14 +21,10 @@ from serve_app.messages import (
     Trim,
     Unload,
 )
-from serve_app.policy.model_estimators import ModelEstimators
 from serve_app.policy.registry_orders import Unloaded
 from serve_app.policy.registry_state import RecoveryState
-from serve_app.task_ledger import TaskLedger
-from serve_app.worker.memory_guard import MemoryGuard, PageNeeds
-from serve_app.worker.model_manager import ModelManager
-from serve_app.worker.page_log import PageLog
-from serve_app.worker.page_slots import PageSlots
+from serve_app.worker.context import WorkerContext
+from serve_app.worker.page_admission import PageNeeds
 from serve_app.worker.replica_metrics import show
 from serve_app.worker.unload_check import UnloadResult
 
@@ -41,29 +36,11 @@ class ReplicaReporter:
 
     Args:
         replica, node: Serve's and Ray's ids.
-        estimators: of its models.
-        running: counts the replica's pages.
+        worker: what is reported of.
     """
 
-    def __init__(
-        self,
-        replica: str,
-        node: str,
-        pool: str,
-        device: DeviceKind,
-        *,
-        guard: MemoryGuard,
-        managers: Mapping[str, ModelManager],
-        page_slots: Mapping[str, PageSlots],
-        page_log: PageLog,
-        ledger: TaskLedger,
-        estimators: ModelEstimators,
-        running: Callable[[], int],
-    ) -> None:
-        self._identity = {"replica": replica, "node": node, "pool": pool, "device": device}
-        self._guard, self._managers, self._page_slots = guard, managers, page_slots
-        self._page_log, self._ledger = page_log, ledger
-        self._estimators, self._running = estimators, running
+    def __init__(self, replica: str, node: str, worker: WorkerContext) -> None:
+        self._replica, self._node, self._worker = replica, node, worker
         self._unloaded: list[Unloaded] = []
         self._pinned: frozenset[str] = frozenset()
         self._pins_version = 0
@@ -73,20 +50,24 @@ class ReplicaReporter:
 
     def report(self) -> ReplicaReport:
         """See ``heartbeat.Reporter``."""
-        in_queues = sum(slots.waiting for slots in self._page_slots.values())
-        waiting = in_queues + self._guard.waiting_for_level
+        worker, admission = self._worker, self._worker.admission
+        in_queues = sum(slots.waiting for slots in worker.slots.values())
+        waiting = in_queues + admission.waiting_for_level
         return ReplicaReport(
-            **self._identity,  # type: ignore[arg-type]
+            replica=self._replica,
+            pool=worker.pool,
+            node=self._node,
+            device=worker.device,
             pid=os.getpid(),
-            domains=self._guard.readings,
-            models=tuple(manager.facts() for manager in self._managers.values()),
-            budget_bytes=self._guard.budget.total_bytes,
-            committed_bytes=self._guard.budget.committed_bytes,
-            open_entries=self._ledger.open_entries,
-            running=self._running() - waiting,
+            domains=worker.sampler.readings,
+            models=tuple(manager.facts() for manager in worker.models.values()),
+            budget_bytes=admission.budget.total_bytes,
+            committed_bytes=admission.budget.committed_bytes,
+            open_entries=worker.ledger.open_entries,
+            running=worker.pages() - waiting,
             queued=waiting,
-            drain_rate=self._guard.drain_rate,
-            finished=self._page_log.unsent(),
+            drain_rate=admission.drain_rate,
+            finished=worker.page_log.unsent(),
         )
 
     def recovery(self) -> RecoveryState:
@@ -95,20 +76,20 @@ class ReplicaReporter:
             self._pinned,
             self._pins_version,
             tuple(self._unloaded),
-            self._estimators.observations,
-            self._estimators.to_share(clock.now()),
+            self._worker.estimators.observations,
+            self._worker.estimators.to_share(clock.now()),
         )
 
     def answered(
         self, report: ReplicaReport, recovery: RecoveryState, answer: HeartbeatAnswer
     ) -> None:
         """See ``heartbeat.Reporter``."""
-        self._page_log.sent(report.finished)
+        self._worker.page_log.sent(report.finished)
         del self._unloaded[: len(recovery.unloaded)]
         self._pinned, self._pins_version = answer.pinned, answer.pins_version
-        for name, manager in self._managers.items():
+        for name, manager in self._worker.models.items():
             manager.pinned = name in answer.pinned
-        adopted = self._estimators.answered(
+        adopted = self._worker.estimators.answered(
             recovery.learned, answer.known, answer.learned, clock.now()
         )
         if adopted:
@@ -118,12 +99,12 @@ class ReplicaReporter:
 
     def publish(self, report: ReplicaReport) -> None:
         """See ``heartbeat.Reporter``."""
-        show(report, self._guard.level_of)
-        self._ledger.publish()
+        show(report, self._worker.sampler.level_of)
+        self._worker.ledger.publish()
 
     def set_autonomous(self, autonomous: bool) -> None:
         """See ``heartbeat.Reporter``."""
-        for manager in self._managers.values():
+        for manager in self._worker.models.values():
             manager.set_autonomous(autonomous)
 
     async def close(self) -> None:
@@ -135,7 +116,7 @@ class ReplicaReporter:
     async def _obey(self, directive: Directive) -> None:
         match directive:
             case Unload(model, generation, reason, order, force):
-                manager = self._managers[model]
+                manager = self._worker.models[model]
                 # Compared here, with the present: the order was decided from an older report.
                 wanted = None if force else generation
                 results = await manager.unload(reason, generation=wanted)
@@ -143,18 +124,18 @@ class ReplicaReporter:
             case Load(model):
                 await self._load(model)
             case Trim():
-                await asyncio.gather(*(manager.trim() for manager in self._managers.values()))
+                await asyncio.gather(*(manager.trim() for manager in self._worker.models.values()))
         self.on_change()
 
     async def _load(self, model: str) -> None:
-        estimate = functools.partial(self._estimators.estimate, model, PageLoad(0))
+        estimate = functools.partial(self._worker.estimators.estimate, model, PageLoad(0))
         task = uuid.uuid4().hex
         needs = PageNeeds(task, model, "batch", estimate, clock.now())
-        reservation = self._guard.admitted(needs)
+        reservation = self._worker.admission.admitted(needs)
         try:
-            with self._ledger.task(task):
-                async with self._ledger.holding(task, "reservation", reservation):
-                    await self._managers[model].load()
+            with self._worker.ledger.task(task):
+                async with self._worker.ledger.holding(task, "reservation", reservation):
+                    await self._worker.models[model].load()
         except OcrServeError as error:
             log.warning("ordered load failed", extra={"model": model, "error": str(error)})
 

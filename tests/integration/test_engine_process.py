@@ -65,11 +65,13 @@ async def test_an_engine_at_rest_hands_back_what_its_last_page_needed() -> None:
     engine = EngineProcess("fake", {"load": {}}, factory=FACTORY, env=env)
     await engine.start(timeout_s=20)
     await predict(engine)
-    before = engine.memory_bytes()
+    before = engine.memory.resident_bytes()
     await predict(engine, use_bytes=200 * MIB)
-    assert engine.memory_bytes() > before + 150 * MIB, "kept for the next page"
+    assert engine.memory.resident_bytes() > before + 150 * MIB, "kept for the next page"
     await happens(
-        lambda: engine.memory_bytes() < before + 20 * MIB, REST_S + 5, "its heap was trimmed"
+        lambda: engine.memory.resident_bytes() < before + 20 * MIB,
+        REST_S + 5,
+        "its heap was trimmed",
     )
     assert (await predict(engine)).result.text[0] == str(engine.pid)
     await engine.stop()
@@ -87,7 +89,7 @@ async def test_stop_leaves_no_process() -> None:
     pid = engine.pid
     await engine.stop()
     assert not psutil.pid_exists(pid)
-    assert engine.memory_bytes() == 0
+    assert engine.memory.resident_bytes() == 0
 
 
 async def test_a_failed_load_is_typed_and_leaves_no_process(

@@ -298,7 +298,7 @@ async def test_in_a_full_queue_batch_work_makes_room_for_an_interactive_page() -
         with pytest.raises(QueueFull, match="max_queued_pages"):
             await last
         await asyncio.gather(running, first, interactive)
-        assert replica._ledger.open_entries == 0
+        assert replica._worker.ledger.open_entries == 0
 
 
 async def test_an_idle_engine_is_unloaded_and_the_next_page_loads_again() -> None:
@@ -316,7 +316,7 @@ async def test_an_idle_engine_is_unloaded_and_the_next_page_loads_again() -> Non
 async def test_a_page_that_comes_during_an_unload_is_told_of_the_load_it_waited_for() -> None:
     async with service() as replica:
         assert (await page(replica)).record.cold  # type: ignore[union-attr]
-        manager = replica._models["ocr"]
+        manager = replica._worker.models["ocr"]
         unload = asyncio.create_task(manager.unload("operator"))
         await asyncio.sleep(0)
         assert manager.state == "UNLOADING"

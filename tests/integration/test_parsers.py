@@ -428,7 +428,7 @@ async def test_with_the_last_engine_all_memory_of_pages_is_back() -> None:
         assert len(psutil.Process().children()) == 2, (
             "an engine, and what renderers are forked from"
         )
-        await replica._models["ocr"].unload("a test")
+        await replica._worker.models["ocr"].unload("a test")
         await happens(lambda: psutil.Process().children() == [], 5, "both have ended")
         await predicted(replica, documents.text_pdf())
 

@@ -102,7 +102,7 @@ async def teach(replica: OCRService) -> None:
 
 async def assert_starts_with_it(handle: Handle) -> None:
     async with worker(handle) as second:
-        estimators = second._estimators
+        estimators = second._worker.estimators
         await happens(lambda: estimators.observations["ocr"] > 0, 10, "the first answer has it")
         assert await estimate_of_a_page(second) < LEARNED_BELOW
 

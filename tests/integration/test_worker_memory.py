@@ -89,7 +89,7 @@ class Worker:
         return await self.service.predict_page(file, job, deadline_s)
 
     async def facts(self, model: str) -> ModelFacts:
-        return self.service._models[model].facts()
+        return self.service._worker.models[model].facts()
 
     async def until_waits(self) -> None:
         """One page has come, and waits."""
@@ -100,7 +100,7 @@ class Worker:
     async def fill(self, fraction: float) -> None:
         """Others use this much of the device; waits until the worker has seen it."""
         self.domain.others_bytes = int(fraction * TOTAL)
-        await self.service._guard.sample()
+        await self.service._worker.sampler.sample()
 
 
 @contextlib.asynccontextmanager
@@ -138,7 +138,7 @@ async def test_free_heap_is_no_reason_to_replace_an_engine_but_what_it_keeps_is(
 async def test_trims_put_off_no_idle_time_out() -> None:
     async with worker() as one:
         await one.page()
-        manager = one.service._models["a"]
+        manager = one.service._worker.models["a"]
         before = await one.facts("a")
         await asyncio.sleep(0.2)
         await manager.trim()
@@ -150,7 +150,7 @@ async def test_trims_put_off_no_idle_time_out() -> None:
 async def test_room_is_made_by_evicting_an_idle_model() -> None:
     async with worker(budget_mib=150) as one:
         (first,) = (await one.page("a")).text
-        await one.service._guard.sample()
+        await one.service._worker.sampler.sample()
         await one.page("b")
         assert not psutil.pid_exists(int(first))
         assert (await one.facts("a")).state == "UNLOADED"
@@ -228,7 +228,7 @@ async def test_nothing_stays_reserved_after_pages_of_every_ending() -> None:
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         await one.page()
-        guard = one.service._guard
+        guard = one.service._worker.admission
         assert guard.budget.reserved_bytes == 0
         assert (await one.facts("a")).references == 0
 
@@ -267,7 +267,7 @@ async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> No
         await asyncio.sleep(0.5)
         night = asyncio.create_task(one.page(pixels=50 * MIB, priority="batch"))
         await asyncio.sleep(0.1)
-        assert one.service._page_slots["a"]._free == 0
+        assert one.service._worker.slots["a"]._free == 0
         await one.fill(0.85)
         await big
         assert not night.done()
@@ -285,7 +285,7 @@ async def test_who_waits_for_the_level_keeps_no_engine_from_going() -> None:
         await one.until_waits()
         await one.fill(0.99)
         await asyncio.sleep(0)
-        await asyncio.gather(*one.service._models["a"]._stops.values())
+        await asyncio.gather(*one.service._worker.models["a"]._stops.values())
         assert (await one.facts("a")).engines == ()
         assert not night.done()
         await one.fill(0)
@@ -323,7 +323,7 @@ async def test_on_a_gpu_what_counts_is_what_the_device_tells() -> None:
         assert page.record.peak_bytes == 700 * MIB
         (engine,) = (await one.facts("a")).engines
         assert (engine.memory_bytes, engine.baseline_bytes) == (700 * MIB, 700 * MIB)
-        unload = asyncio.create_task(one.service._models["a"].unload("test"))
+        unload = asyncio.create_task(one.service._worker.models["a"].unload("test"))
         await asyncio.sleep(0.5)
         assert not unload.done(), "the device still tells of the process"
         one.domain.processes.clear()
@@ -337,14 +337,14 @@ async def test_where_the_device_does_not_tell_the_engines_allocator_does() -> No
         assert page.record is not None
         assert page.record.peak_bytes == 500 * MIB
         assert (await one.facts("a")).memory_bytes == 300 * MIB
-        await one.service._models["a"].trim()
+        await one.service._worker.models["a"].trim()
         page = await one.page()
         assert page.record is not None
         assert page.record.peak_bytes == 150 * MIB, "not that of the page before"
         one.domain.others_bytes = 400 * MIB
-        await one.service._guard.sample()
-        assert one.service._guard.readings[0].ours_bytes == 150 * MIB
-        (result,) = await one.service._models["a"].unload("test")
+        await one.service._worker.sampler.sample()
+        assert one.service._worker.sampler.readings[0].ours_bytes == 150 * MIB
+        (result,) = await one.service._worker.models["a"].unload("test")
         assert (result.held_bytes, result.missing_bytes) == (150 * MIB, 0)
 
 

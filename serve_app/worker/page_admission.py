@@ -1,4 +1,4 @@
-"""The replica's memory: reads its devices, keeps its byte budget, and lets pages in or not.
+"""Whether a page may take memory now: keeps the worker's byte budget, lets pages in or not.
 
 Carries out ``policy/admission.py``. All methods run on the replica's event loop.
 """
@@ -16,15 +16,13 @@ from typing import TypeGuard
 
 from serve_app import clock
 from serve_app.changes import Changes
-from serve_app.devices.errors import DeviceError
-from serve_app.devices.probe import MemoryProbe
 from serve_app.errors import (
     DeadlineExceeded,
     FallBackAdvised,
     MemoryPressure,
     PageTooLargeForBudget,
 )
-from serve_app.messages import LEVELS, DomainReading, Level, Priority
+from serve_app.messages import Priority
 from serve_app.policy.admission import (
     Admit,
     Decision,
@@ -39,10 +37,11 @@ from serve_app.policy.admission import (
 )
 from serve_app.policy.budget import ByteBudget
 from serve_app.policy.drain_rate import DrainRate
-from serve_app.policy.memory_pressure import ACTIONS, Crossing, PressureGauge
 from serve_app.settings import PressureSettings
 from serve_app.worker.engine_process import EngineProcess
-from serve_app.worker.model_manager import ModelManager
+from serve_app.worker.memory_sampler import MemorySampler
+from serve_app.worker.model_manager import ModelManager, engine_name
+from serve_app.worker.pressure_relief import PressureRelief
 
 log = logging.getLogger("ocr_serve.memory")
 
@@ -76,56 +75,38 @@ class YieldTurn(Exception):
     """
 
 
-class MemoryGuard:
+class PageAdmission:
     """See the module's docstring.
 
     Args:
-        probe: reads the devices.
-        settings: levels and the sampling interval.
-        budget_bytes: what the replica may hold on its own device.
+        budget: what the replica may hold on its own device.
         budget_key: the configuration key that sets it, for error messages.
         queue_timeout_s: longest wait of a page for memory.
-        on_crossing: called after a reading that changed a level.
+        settings: levels and the sampling interval.
+        managers: the worker's models; may be filled later.
+        sampler: knows the levels.
+        relief: stops idle engines.
     """
 
     def __init__(
         self,
-        probe: MemoryProbe,
-        settings: PressureSettings,
+        budget: ByteBudget,
         *,
-        budget_bytes: int,
         budget_key: str,
         queue_timeout_s: float,
-        on_crossing: Callable[[], None] = lambda: None,
+        settings: PressureSettings,
+        managers: Mapping[str, ModelManager],
+        sampler: MemorySampler,
+        relief: PressureRelief,
     ) -> None:
-        self._probe, self._settings, self._on_crossing = probe, settings, on_crossing
-        self._budget_key, self._queue_timeout_s = budget_key, queue_timeout_s
-        self._gauge = PressureGauge(settings)
-        self._managers: Mapping[str, ModelManager] = {}
+        self.budget, self._budget_key = budget, budget_key
+        self._queue_timeout_s, self._settings = queue_timeout_s, settings
+        self._managers, self._sampler, self._relief = managers, sampler, relief
         self._waiting: OrderedDict[str, Priority] = OrderedDict()
         self._changes, self._level_changes = Changes(), Changes()
+        self._drain = DrainRate()
         #: Pages that wait for the level, outside of any turn.
         self.waiting_for_level = 0
-        self._drain = DrainRate()
-        self._tasks: set[asyncio.Task[object]] = set()
-        self.budget = ByteBudget(budget_bytes)
-        #: See ``MemoryProbe``: then the kernel tells what an engine holds at any time.
-        self.reads_resident = probe.reads_resident
-        self.readings: tuple[DomainReading, ...] = ()
-
-    def watch(self, managers: Mapping[str, ModelManager]) -> None:
-        """The models whose engines count."""
-        self._managers = managers
-
-    @property
-    def level(self) -> Level:
-        """Of the fullest domain that this replica uses."""
-        levels = map(self.level_of, self.readings)
-        return max(levels, key=LEVELS.index, default="normal")
-
-    def level_of(self, reading: DomainReading) -> Level:
-        """Of the domain that was read."""
-        return self._gauge.level(reading.domain)
 
     @property
     def drain_rate(self) -> float | None:
@@ -144,6 +125,10 @@ class MemoryGuard:
     def notify(self) -> None:
         """Something changed that a waiting page may have waited for."""
         self._changes.tell()
+
+    def level_changed(self) -> None:
+        """Pages that wait for the level look again."""
+        self._level_changes.tell()
 
     async def wait_for_level(
         self, page: PageNeeds, *, queued: Callable[[], int], deadline: float
@@ -165,7 +150,9 @@ class MemoryGuard:
         """
         while True:
             if clock.now() >= deadline:
-                raise DeadlineExceeded(f"the memory was {self.level} until the request's deadline")
+                raise DeadlineExceeded(
+                    f"the memory was {self._sampler.level} until the request's deadline"
+                )
             waiting = queued() + self.waiting_for_level
             decision = decide(self._facts(page, self._own_engine(page.model), waiting))
             if isinstance(decision, FallBack | Reject):
@@ -207,77 +194,10 @@ class MemoryGuard:
         if engine.alive:  # one that is gone must not be booked again
             self.budget.measured(engine_name(model, number), held_bytes)
 
-    async def sample_forever(self) -> None:
-        """Read the devices at the configured interval, and act on crossings."""
-        while True:
-            with contextlib.suppress(DeviceError):  # logged by ``sample``
-                await self.sample()
-            await asyncio.sleep(self._settings.sample_interval_s)
-
-    async def sample(self) -> None:
-        """Read the devices once."""
-        engines = {
-            engine_name(name, number): engine
-            for name, manager in self._managers.items()
-            for number, engine in manager.engines.items()
-            if engine.alive
-        }
-        pids = [engine.pid for engine in engines.values()]
-        try:
-            readings = await asyncio.to_thread(self._probe.read, pids)
-            held = await asyncio.to_thread(self._probe.per_process, pids)
-        except DeviceError as error:
-            log.warning("devices could not be read", extra={"error": str(error)})
-            raise
-        ours = 0
-        for name, engine in engines.items():
-            if not engine.alive:  # it has ended since
-                continue
-            engine_bytes = self._noted(engine, held)
-            self.budget.measured(name, engine_bytes)
-            ours += engine_bytes
-        self.readings = (_with_ours(readings[0], ours), *readings[1:])
-        for reading in readings:
-            if crossing := self._gauge.update(reading):
-                self._level_changes.tell()
-                self._act(crossing)
-                self._on_crossing()
-        self.notify()
-
-    async def memory_of(self, engine: EngineProcess) -> int:
-        """Bytes that an engine holds on the replica's device now; 0 if it is gone.
-
-        What it told itself last where the device does not tell.
-        """
-        try:
-            held = await asyncio.to_thread(self._probe.per_process, [engine.pid])
-        except DeviceError as error:
-            log.warning("devices could not be read", extra={"error": str(error)})
-            return engine.held_bytes() if engine.alive else 0  # as last read
-        return self._noted(engine, held)
-
-    def _noted(self, engine: EngineProcess, held: Mapping[int, int]) -> int:
-        if self.reads_resident:
-            return held.get(engine.pid, 0)
-        engine.device_bytes = held.get(engine.pid, engine.told_device_bytes())
-        return engine.device_bytes
-
     def engine_gone(self, model: str, engine: int) -> None:
         """Its memory is back."""
         self.budget.gone(engine_name(model, engine))
         self.notify()
-
-    def unload_idle(self) -> None:
-        """Begin to stop every idle engine: one ran out of memory."""
-        for manager in self._managers.values():
-            self._unload_idle(manager)
-
-    async def close(self) -> None:
-        """Let go of the devices."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._probe.close()
 
     async def _admit(self, page: PageNeeds, queued: int) -> int:
         try:
@@ -302,8 +222,7 @@ class MemoryGuard:
         match decision:
             case Evict(engines):
                 for engine in engines:
-                    manager = self._managers[engine.model]
-                    self._run(asyncio.create_task(manager.evict(engine.engine)))
+                    self._relief.evict(engine.model, engine.engine)
                 await asyncio.sleep(0)
             case Wait(_, remaining_s):
                 limit_s = min(remaining_s, self._settings.sample_interval_s) + 0.01
@@ -327,7 +246,7 @@ class MemoryGuard:
                 break
             ahead += priority == page.priority or priority == "interactive"
         return PageFacts(
-            level=self.level,
+            level=self._sampler.level,
             priority=page.priority,
             estimate_bytes=estimate_bytes,
             fresh_bytes=page.estimate(0),
@@ -348,9 +267,9 @@ class MemoryGuard:
 
     def _left_in_domain(self) -> int:
         """Bytes until the replica's own domain is critical, less what is promised but not held."""
-        if not self.readings:
+        if not self._sampler.readings:
             return self.budget.total_bytes
-        own = self.readings[0]
+        own = self._sampler.readings[0]
         promised = max(self.budget.committed_bytes - own.ours_bytes, 0)
         return max(int(own.total_bytes * self._settings.critical) - own.used_bytes - promised, 0)
 
@@ -380,45 +299,6 @@ class MemoryGuard:
             for number in manager.leaving_engines()
         )
 
-    def _act(self, crossing: Crossing) -> None:
-        """What a rising level asks of this replica at once; the rest is the registry's."""
-        if not crossing.rising:
-            return
-        actions = ACTIONS[crossing.after]
-        facts = {"domain": crossing.domain, "after": crossing.after}
-        log.info("acting on memory level", extra={**facts, "actions": sorted(actions)})
-        for manager in self._managers.values():
-            if "unload_idle" in actions:
-                self._unload_idle(manager)
-            elif "evict_idle" in actions and manager.autonomous and not manager.pinned:
-                self._run(asyncio.create_task(manager.unload("critical")))
-            elif "trim" in actions:
-                self._run(asyncio.create_task(manager.trim()))
-
-    def _unload_idle(self, manager: ModelManager) -> None:
-        for number in manager.idle_engines():
-            self._run(asyncio.create_task(manager.evict(number)))
-
-    def _run(self, task: asyncio.Task[object]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a memory action failed", extra={"error": repr(error)})
-
-
-def _with_ours(own: DomainReading, ours_bytes: int) -> DomainReading:
-    """With what our engines told themselves, where the driver does not tell whose memory it is."""
-    ours_bytes = min(max(own.ours_bytes, ours_bytes), own.used_bytes)
-    return dataclasses.replace(own, ours_bytes=ours_bytes)
-
 
 def _is_for_level(decision: Decision) -> TypeGuard[Wait]:
     return isinstance(decision, Wait) and decision.reason == "level"
-
-
-def engine_name(model: str, number: int) -> str:
-    """Of an engine, in the byte account."""
-    return f"{model}/{number}"
