@@ -11,8 +11,8 @@ The path of a request, by file and function:
    one of ``model_manager.py``, which loads, shares and unloads as ``policy/model_lifecycle.py``
    decides.
 4. There another process of its own renders the page (``documents/renderer.py``) and reads a PDF's
-   own text (``documents/text_layer``), and ``worker/engine_process.py``: ``predict`` hands both to
-   a socket (``child/channel.py``) to the engine process (``child/host.py``), where
+   own text (``documents/text_layer``), and ``worker/engine_process.py``: ``predict`` sends both
+   over a socket (``child/channel.py``) to the engine process (``child/host.py``), where
    ``engines/paddle.py`` predicts it; text of the file is taken where it can be believed
    (``engines/layered_ocr.py``), and ``layout/compose.py`` makes blocks of the lines.
 5. The results come back in order and wait on the disk (``api/page_store.py``); with the last one
