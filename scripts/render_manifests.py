@@ -21,8 +21,17 @@ LOCAL = "configs/local.yaml"
 # secret, the weights a mounted volume.
 EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # of a pod, which network-policy.yaml guards
 IN_A_POD = {"http_options": {"host": EVERY_ADDRESS, "port": 8000}, "proxy_location": "EveryNode"}
+# What is sized by the machine elsewhere: pods are declared, and the same wherever they run.
+DEV_SIZES = {
+    "models": {
+        "ocr": {"max_concurrent_predictions": 2},
+        "structure": {"max_concurrent_predictions": 2},
+    },
+    "pools": {"cpu": {"num_replicas": 1, "memory_bytes": 4 * 2**30}},
+    "gateway": {"max_body_bytes_total": 2**28},
+}
 OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "dev-cpu": (LOCAL, {}),
+    "dev-cpu": (LOCAL, DEV_SIZES),
     "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
 }
 CACHE_DIR = "/cache/ocr-serve"

@@ -19,6 +19,7 @@ from serve_app.engines.environment import engine_environment
 from serve_app.engines.process import EngineProcess
 from serve_app.errors import OcrServeError
 from serve_app.settings import AppSettings
+from serve_app.sizing import sized
 from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import Sample
 from tests.bench.http_servers import shipped_config
@@ -105,4 +106,4 @@ class OwnEngines:
 
 def _settings() -> AppSettings:
     (application,) = shipped_config()["applications"]
-    return check_args(application["args"])
+    return sized(check_args(application["args"]))
