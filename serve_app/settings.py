@@ -268,6 +268,12 @@ class PoolSettings(Strict):
         256, description="Pages waiting or running per replica; beyond them the answer is 503."
     )
 
+    place_timeout_s: PositiveFloat = Field(
+        300.0,
+        description="Where nodes can be added: a worker that has waited this long for one is not "
+        "waited for any more, and pages get 503 no_worker, or go to the next pool.",
+    )
+
     spill_pages: PositiveInt = Field(
         8,
         description="Pages of one model in a replica from which on another replica may load the "

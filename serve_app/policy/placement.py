@@ -13,6 +13,8 @@ from serve_app.settings import AppSettings, PoolSettings
 
 # As app.py books them: the registry and the memory watch.
 SINGLETON_CPUS = 0.05
+# On nodes that stay as they are, a worker that has waited this long waits for ever.
+FULL_WAIT_S = 10.0
 _CLOSE = 1e-6  # Ray counts in ten-thousandths
 
 
@@ -107,3 +109,60 @@ def no_node_for(pool: str, needed: Resources, nodes: Sequence[Resources]) -> str
 
 def _named(booked: Sequence[tuple[str, int, float]]) -> str:
     return ", ".join(name for name, count, each in booked if count * each)
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Whether workers of a pool wait for a node, by what they book."""
+
+    waits: bool
+
+    @classmethod
+    def of(cls, pool: PoolSettings, pending: Sequence[Resources]) -> Unplaced:
+        """Ray tells what waits by its size only; a booking without memory is one, too."""
+        needed = worker(pool)
+        return cls(any(_same(needed, one) for one in pending))
+
+
+def no_worker_reason(
+    name: str,
+    pool: PoolSettings,
+    nodes: Sequence[Resources],
+    unplaced: Unplaced,
+    waited_s: float,
+    *,
+    may_grow: bool,
+) -> str | None:
+    """Why the pool gets no worker; None while it may get one.
+
+    Args:
+        waited_s: how long workers have waited for a node.
+        may_grow: whether nodes may be added.
+    """
+    never = no_node_for(name, worker(pool), nodes)
+    if not may_grow:
+        if never is not None:
+            return never
+        waited_enough = waited_s >= min(FULL_WAIT_S, pool.place_timeout_s)
+    else:
+        waited_enough = waited_s >= pool.place_timeout_s
+    if not (unplaced.waits and waited_enough):
+        return None
+    return never or (
+        f"pool {name} has no worker: one needs {_told(worker(pool))}, and for "
+        f"{waited_s:.0f} s no node has had that much free"
+    )
+
+
+def _same(needed: Resources, booked: Resources) -> bool:
+    return (
+        abs(needed.cpus - booked.cpus) < _CLOSE
+        and abs(needed.gpus - booked.gpus) < _CLOSE
+        and (not booked.memory_bytes or abs(needed.memory_bytes - booked.memory_bytes) <= 2**20)
+    )
+
+
+def _told(needed: Resources) -> str:
+    parts = [f"{needed.cpus:g} CPUs"] if needed.cpus else []
+    parts += [f"{needed.gpus:g} of a GPU"] if needed.gpus else []
+    return ", ".join([*parts, f"{as_gib(needed.memory_bytes)} of memory"])

@@ -18,9 +18,10 @@ def warnings(plan: Plan) -> list[str]:
     """What works, but not as well as it could."""
     if not plan.store_is_slow:
         return []
+    free, needed = plan.machine.shm_bytes // MIB, plan.store_bytes // MIB
     return [
-        f"/dev/shm has {plan.machine.shm_bytes // MIB} MiB free, and Ray's object store needs "
-        f"{plan.store_bytes // MIB}: it is on the disk, and slower (docker run --shm-size 1g)"
+        f"the shared memory has {free} MiB free, and Ray's object store needs {needed}: it is on "
+        "the disk, and slower (docker run --shm-size 1g)"
     ]
 
 
