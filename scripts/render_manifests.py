@@ -34,6 +34,10 @@ OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dev-cpu": (LOCAL, DEV_SIZES),
     "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
 }
+# Options of Serve's deployments, beside the arguments: a machine takes one gateway with it.
+DEPLOYMENTS: Mapping[str, list[dict[str, Any]]] = {
+    "prod-gpu": [{"name": "gateway", "max_replicas_per_node": 1}],
+}
 CACHE_DIR = "/cache/ocr-serve"
 # Where the volume and the ConfigMap of pinned models are mounted.
 PINNED = {
@@ -86,7 +90,10 @@ def rendered() -> dict[Path, str]:
     variables = (ROOT / "serve_app/ray.env").read_text(encoding="utf-8")
     files = {Path("k8s/base/ray.env"): NOTICE.format(source="serve_app/ray.env") + variables}
     for overlay, (source_file, args) in OVERLAYS.items():
-        config = yaml.safe_dump(serve_config(source_file, args), sort_keys=False, width=100)
+        serve = serve_config(source_file, args)
+        if deployments := DEPLOYMENTS.get(overlay):
+            serve["applications"][0]["deployments"] = deployments
+        config = yaml.safe_dump(serve, sort_keys=False, width=100)
         patch = {
             "apiVersion": "ray.io/v1",
             "kind": "RayService",

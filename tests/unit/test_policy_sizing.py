@@ -139,6 +139,13 @@ def test_what_can_never_be_placed_is_named(there: Resources, expected: list[str]
         assert "there" in line
 
 
+def test_one_gpu_four_cpus_and_16_gb_are_enough_for_their_own_configuration() -> None:
+    box = dataclasses.replace(machine(16e9 / GIB, cpus=4), gpus=1.0)
+    made = plan(shipped("gpu-box.yaml"), box)
+    assert problems(made.settings, Resources(made.num_cpus, 1, made.left_bytes)) == []
+    assert serves(made, "ocr")
+
+
 def test_a_worker_without_a_node() -> None:
     needed = Resources(0.5, 0, 4 * GIB)
     assert no_node_for("cpu", needed, [Resources(), Resources(2, 0, 4 * GIB)]) is None
