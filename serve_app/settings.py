@@ -323,7 +323,8 @@ class RecycleSettings(Strict):
     """When an engine is replaced after its page, at most one at a time per replica."""
 
     drift_bytes: PositiveInt = Field(
-        2**30, description="Memory above its baseline (after its first page), free heap apart."
+        2**30,
+        description="Memory above its baseline (after its largest page so far), free heap apart.",
     )
     max_pages: PositiveInt = Field(5000, description="Pages served.")
 

@@ -347,6 +347,7 @@ class OCRService:
                         needs = job.needs
                         self._estimators.observe(job.model, needs, cost.peak_bytes, held_before)
                     self._guard.settle(job.model, lease.number, lease.engine, held)
+                    lease.engine.grew_for(job.needs.pixels)
                     await self._recycle(job.model, lease)
                 return prediction.result
         raise AssertionError("unreachable: the last attempt returns or raises")

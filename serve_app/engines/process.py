@@ -69,12 +69,15 @@ class EngineProcess:
         self._child = ChildProcess(factory, name=f"engine {model}", env=env, hub=hub)
         self.model = model
         self.pages = 0
-        #: Resident bytes after the first page: what later growth is measured against.
+        #: Resident bytes after the largest page so far (``grew_for``): what later growth is measured
+        #: against. A new engine would grow as much with the next page of that size.
         self.baseline_bytes = 0
         #: The last reading of a device that has memory of its own, and the first after a page;
         #: None where an engine's memory is RAM.
         self.device_bytes: int | None = None
         self.device_baseline_bytes = 0
+        #: Pixels of the largest page that the baselines are of.
+        self.baseline_pixels = 0
         self.exited = self._child.exited
 
     @property
@@ -160,9 +163,17 @@ class EngineProcess:
         """On its device: resident bytes now, or the last reading of the device's memory."""
         return self.memory_bytes() if self.device_bytes is None else self.device_bytes
 
+    def grew_for(self, pixels: int) -> None:
+        """A page has ended: what the largest one so far left behind is no drift."""
+        if pixels > self.baseline_pixels:
+            self.baseline_pixels = pixels
+            self.baseline_bytes = max(self.baseline_bytes, self.memory_bytes())
+            on_device = self.device_bytes or 0
+            self.device_baseline_bytes = max(self.device_baseline_bytes, on_device)
+
     @property
     def held_baseline_bytes(self) -> int:
-        """What ``held_bytes`` was after the first page."""
+        """What ``held_bytes`` was after the largest page so far."""
         on_device = self.device_bytes is not None
         return self.device_baseline_bytes if on_device else self.baseline_bytes
 
