@@ -69,8 +69,8 @@ class EngineProcess:
         self._child = ChildProcess(factory, name=f"engine {model}", env=env, hub=hub)
         self.model = model
         self.pages = 0
-        #: Resident bytes after the largest page so far (``grew_for``): what later growth is measured
-        #: against. A new engine would grow as much with the next page of that size.
+        #: Resident bytes after the largest page so far (``grew_for``). A new engine would grow as
+        #: much with the next page of that size; what comes on top of it is drift.
         self.baseline_bytes = 0
         #: The last reading of a device that has memory of its own, and the first after a page;
         #: None where an engine's memory is RAM.
