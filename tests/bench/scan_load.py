@@ -39,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             files = {"file": ("scan.jpg", pages[number % len(pages)])}
             return http.post("/v1/parse", params=query, files=files)
 
-        send(0)  # the load is not what is measured
+        first = send(0)  # the load is not what is measured
+        if first.status_code != 200:
+            print(json.dumps({"answered": 0, "refused": [first.text[:200]]}))
+            return 1
         before = time.monotonic()
         with ThreadPoolExecutor(options.at_once) as pool:
             answers = list(pool.map(send, range(options.pages)))
