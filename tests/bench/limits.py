@@ -1,8 +1,8 @@
-"""``python -m tests.bench.limits [--gib 2 3 4 8]``: the server within control groups of these sizes.
+"""``python -m tests.bench.limits [--gib 2 3 4 8]``: the server within control groups of those sizes.
 
 For each size a server with configs/local.yaml (`auto`), alone in a memory group whose limit the
 kernel enforces and Ray sees: time to ready or the sentence of the refusal, engines, pages a second
-of A4 at 144 and 300 dpi, the group's peak against its limit, and whether the kernel killed anything.
+at A4 and 144 and 300 dpi, the group's peak against its limit, and whether the kernel killed any.
 Needs root and a memory controller that can be written to (version 1, or 2 with memory in
 cgroup.subtree_control).
 """
