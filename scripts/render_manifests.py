@@ -21,9 +21,22 @@ LOCAL = "configs/local.yaml"
 # secret, the weights a mounted volume.
 EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # of a pod, which network-policy.yaml guards
 IN_A_POD = {"http_options": {"host": EVERY_ADDRESS, "port": 8000}, "proxy_location": "EveryNode"}
+# What is sized by the machine elsewhere: pods are declared, and the same wherever they run.
+DEV_SIZES = {
+    "models": {
+        "ocr": {"max_concurrent_predictions": 2},
+        "structure": {"max_concurrent_predictions": 2},
+    },
+    "pools": {"cpu": {"num_replicas": 1, "memory_bytes": 4 * 2**30}},
+    "gateway": {"max_body_bytes_total": 2**28},
+}
 OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "dev-cpu": (LOCAL, {}),
+    "dev-cpu": (LOCAL, DEV_SIZES),
     "prod-gpu": ("configs/prod.yaml", {"auth": {"keys_file": "/etc/ocr-serve/keys.yaml"}}),
+}
+# Options of Serve's deployments, beside the arguments: a machine takes one gateway with it.
+DEPLOYMENTS: Mapping[str, list[dict[str, Any]]] = {
+    "prod-gpu": [{"name": "gateway", "max_replicas_per_node": 1}],
 }
 CACHE_DIR = "/cache/ocr-serve"
 # Where the volume and the ConfigMap of pinned models are mounted.
@@ -79,7 +92,10 @@ def rendered() -> dict[Path, str]:
         Path("k8s/base/ray.env"): NOTICE.format(source="serve_app/command/ray.env") + variables
     }
     for overlay, (source_file, args) in OVERLAYS.items():
-        config = yaml.safe_dump(serve_config(source_file, args), sort_keys=False, width=100)
+        serve = serve_config(source_file, args)
+        if deployments := DEPLOYMENTS.get(overlay):
+            serve["applications"][0]["deployments"] = deployments
+        config = yaml.safe_dump(serve, sort_keys=False, width=100)
         patch = {
             "apiVersion": "ray.io/v1",
             "kind": "RayService",

@@ -18,7 +18,9 @@ from serve_app.control.model_registry import ModelRegistry, WatchHandle
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.gateway.gateway import Gateway
 from serve_app.node_address import listen_where_the_node_does
+from serve_app.policy.placement import SINGLETON_CPUS
 from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
+from serve_app.sizing import sized
 from serve_app.worker.ocr_service import OCRService
 
 GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
@@ -41,7 +43,7 @@ AUTOSCALING_LOOK_BACK_S = 2.5
 SINGLETON = {
     "num_replicas": 1,
     "max_ongoing_requests": 1000,
-    "ray_actor_options": {"num_cpus": 0.05},
+    "ray_actor_options": {"num_cpus": SINGLETON_CPUS},
     "health_check_period_s": 2,
     "health_check_timeout_s": 5,
     "graceful_shutdown_wait_loop_s": SHUTDOWN_POLL_S,
@@ -105,13 +107,15 @@ def build(args: dict[str, Any]) -> Application:
     """The application that ``serve run configs/*.yaml`` starts.
 
     Raises:
-        ConfigError: the args have unknown keys or wrong values; all of them are named.
+        ConfigError: the args have unknown keys or wrong values, or what they book can never be
+            there; all of it is named.
     """
     return application(check_args(args))
 
 
 def application(settings: AppSettings, pool_replica: type[OCRService] = PoolReplica) -> Application:
     """The deployments and who knows whom; tests give a replica with fake engines."""
+    settings = sized(settings)
     watch = serve.deployment(Watch).options(name=WATCH, **SINGLETON).bind(settings)
     registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
     pools = {

@@ -37,16 +37,20 @@ def last_line(message: str) -> str:
     return message.strip().rpartition("\n")[2]
 
 
-def pool_status(pool: PoolSettings, deployment: Any) -> dict[str, Any]:
+def pool_status(
+    pool: PoolSettings, deployment: Any, no_worker: str | None = None
+) -> dict[str, Any]:
     """One pool of /readyz.
 
     Args:
         deployment: Serve's ``DeploymentStatusOverview``; None if it knows of none.
+        no_worker: why no worker is to come.
     """
     states = {} if deployment is None else deployment.replica_states
     running = sum(count for state, count in states.items() if str(state) == "RUNNING")
     status = deployment.status.value if deployment else "UNKNOWN"
-    starts_empty = pool.starts_empty and status in WELL
+    waits_in_vain = no_worker if running == 0 else None
+    starts_empty = pool.starts_empty and status in WELL and not waits_in_vain
     facts: dict[str, Any] = {
         "device": pool.device,
         "running_replicas": running,
@@ -54,6 +58,8 @@ def pool_status(pool: PoolSettings, deployment: Any) -> dict[str, Any]:
         "ready": running > 0 or starts_empty,
         "starts_empty": starts_empty,
     }
+    if waits_in_vain:
+        facts["no_worker"] = waits_in_vain
     if deployment is not None and not facts["ready"]:
         facts["problem"] = last_line(deployment.message)
     return facts

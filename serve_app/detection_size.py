@@ -27,31 +27,42 @@ _MOST_TIMES = 4
 # 16 million of a page of 30 x 30 inches would take 4.1 GiB. A4 at 300 dpi has 8.7 million.
 _MOST_PIXELS = 10_000_000
 
+# Of a page that is larger than ``side`` detection sees a smaller copy, no smaller than this: A4 at
+# 300 dpi as at 164 dpi, where letters of 5 points are 11 pixels tall. Measured
+# (tests/bench/detection_scans.py, DESIGN.md): what is taller than that is found as well as before,
+# noisy or not; at 0.45 words of such small print go missing.
+_SMALLEST_SCALE = 0.547
+
 
 def detection_options(
-    pipeline: str, arguments: Mapping[str, Any], width: int, height: int
+    pipeline: str, arguments: Mapping[str, Any], width: int, height: int, side: int = 0
 ) -> dict[str, int | str]:
     """What detection is to be told beside a page's own arguments: mostly nothing.
 
     A request or a configuration that sets a limit of its own is obeyed.
+
+    Args:
+        side: pixels of the longer side that are enough for scans of A4 (``_SMALLEST_SCALE``); 0:
+            all, as PaddleX.
     """
     if arguments.get("text_det_limit_side_len") or arguments.get("text_det_limit_type"):
         return {}
     usual, least = _LIMITS[pipeline][0], _LIMITS["OCR"][0]
-    side = max(least, _MOST_TIMES * min(width, height))
-    if side < usual:
-        return {"text_det_limit_side_len": side}
+    enlarged = max(least, _MOST_TIMES * min(width, height))
+    if enlarged < usual:
+        return {"text_det_limit_side_len": enlarged}
     longer, shorter = max(width, height), min(width, height)
-    shrunk = min(longer, MAX_SIDE)
-    if shrunk * (shorter * shrunk / longer) <= _MOST_PIXELS:
-        return {}
+    most = math.ceil(max(side, longer * _SMALLEST_SCALE)) if side else longer
     # The longer side of a page of this shape that has so many pixels.
-    side = math.isqrt(_MOST_PIXELS * longer // shorter)
-    return {"text_det_limit_side_len": side, "text_det_limit_type": "max"}
+    most = min(most, math.isqrt(_MOST_PIXELS * longer // shorter))
+    # PaddleX's own limit, and its enlarging of what is narrower than that, stay where they are.
+    if most >= min(longer, MAX_SIDE) or shorter * most // longer < usual:
+        return {}
+    return {"text_det_limit_side_len": most, "text_det_limit_type": "max"}
 
 
 def detection_size(
-    pipeline: str, arguments: Mapping[str, Any], width: int, height: int
+    pipeline: str, arguments: Mapping[str, Any], width: int, height: int, side: int = 0
 ) -> tuple[int, int]:
     """Width and height, in pixels, of what detection computes of a page of this size.
 
@@ -59,19 +70,20 @@ def detection_size(
         pipeline: PaddleX's name.
         arguments: of predict: the model's defaults and the request's own.
         width, height: of the page.
+        side: as for ``detection_options``.
     """
-    arguments = {**arguments, **detection_options(pipeline, arguments, width, height)}
+    arguments = {**arguments, **detection_options(pipeline, arguments, width, height, side)}
     usual_side, usual_type = _LIMITS[pipeline]
-    side = int(arguments.get("text_det_limit_side_len") or usual_side)
+    limit = int(arguments.get("text_det_limit_side_len") or usual_side)
     kind = arguments.get("text_det_limit_type") or usual_type
     if width + height < 2 * STRIDE:
         width, height = max(width, STRIDE), max(height, STRIDE)
     shorter, longer = min(width, height), max(width, height)
     ratio = 1.0
-    if kind == "resize_long" or (kind == "max" and longer > side):
-        ratio = side / longer
-    elif kind == "min" and shorter < side:
-        ratio = side / shorter
+    if kind == "resize_long" or (kind == "max" and longer > limit):
+        ratio = limit / longer
+    elif kind == "min" and shorter < limit:
+        ratio = limit / shorter
     wide, high = int(width * ratio), int(height * ratio)
     if max(wide, high) > MAX_SIDE:
         ratio = MAX_SIDE / max(wide, high)
@@ -79,9 +91,11 @@ def detection_size(
     return _rounded(wide), _rounded(high)
 
 
-def computed_pixels(pipeline: str, arguments: Mapping[str, Any], width: int, height: int) -> int:
+def computed_pixels(
+    pipeline: str, arguments: Mapping[str, Any], width: int, height: int, side: int = 0
+) -> int:
     """Pixels of ``detection_size``."""
-    wide, high = detection_size(pipeline, arguments, width, height)
+    wide, high = detection_size(pipeline, arguments, width, height, side)
     return wide * high
 
 

@@ -94,6 +94,8 @@ class PredictOptions:
             the others.
         text_layer: whether a PDF's own text is taken.
         auto_orientation: pages that lie on their side are turned, where the pipeline can do that.
+        detection_side: pixels of a scan's longer side that text detection looks at
+            (``detection_size.py``); 0: all of them.
     """
 
     predict: Mapping[str, Any] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class PredictOptions:
     on_page_error: OnPageError = "fail"
     text_layer: TextLayerMode = "off"
     auto_orientation: bool = False
+    detection_side: int = 0
 
 
 @dataclass(frozen=True, slots=True)

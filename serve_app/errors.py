@@ -34,14 +34,15 @@
     │   ├── _Later                                             when is measured
     │   │   ├── QueueFull            503 queue_full
     │   │   ├── UploadsFull          503 uploads_full          too many bodies, or bytes of them
-    │   │   ├── SpoolFull            503 spool_full            no room for the answer on the disk
-    │   │   ├── StorageFull          503 storage_full          no room for files of jobs
+    │   │   ├── SpoolFull            503 spool_full            answers hold as much as they may
+    │   │   ├── StorageFull          503 storage_full          a disk has no room
     │   │   └── MemoryPressure       503 memory_pressure       no room now, by level or by budget
     │   │       └── FallBackAdvised  503 fall_back_advised     to the gateway: ask another pool
     │   ├── EngineUnavailable        503 engine_unavailable    cannot load (now)
     │   │   ├── EngineLoadKilled     503 engine_load_killed    several loads were, from outside
     │   │   └── WeightsError         503 weights_unavailable
     │   ├── JobsUnavailable          503 jobs_unavailable      the jobs' store cannot be used
+    │   ├── NoWorker                 503 no_worker             no node is large enough, none comes
     │   ├── ReplicaUnavailable       503 replica_unavailable   a worker died under the request
     │   └── ServerStopping           503 server_stopping       it drains
     ├── DeadlineExceeded             504 deadline_exceeded     the request's own deadline
@@ -332,13 +333,13 @@ class UploadsFull(_Later):
 
 
 class SpoolFull(_Later):
-    """The disk has no room for the answer."""
+    """The answers that are held have all the room that they may (gateway.max_spool_bytes_total)."""
 
     code = "spool_full"
 
 
 class StorageFull(_Later):
-    """There is no room for the file of one more job."""
+    """A disk has no room: for the file of one more job, or for what an answer needs meanwhile."""
 
     code = "storage_full"
 
@@ -383,6 +384,13 @@ class JobsUnavailable(CapacityError):
     code = "jobs_unavailable"
     outside = "The store of the jobs cannot be used now"
     retry_after_s = 5.0
+
+
+class NoWorker(CapacityError):
+    """The pool has no worker, and no node that one could be placed on is to come. Args: why."""
+
+    code = "no_worker"
+    retry_after_s = 30.0
 
 
 class ReplicaUnavailable(CapacityError):

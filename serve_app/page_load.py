@@ -39,6 +39,7 @@ def page_load(
     page: PageInfo,
     *,
     drawn: bool = False,
+    detection_side: int = 0,
 ) -> PageLoad:
     """Of one page.
 
@@ -48,12 +49,13 @@ def page_load(
         kind: of the file.
         page: as ``inspect`` found it.
         drawn: whether result pictures are asked for.
+        detection_side: of the request's options.
     """
     copies = (_COPIES_WHEN_DRAWN if drawn else _COPIES)[pipeline]
     pixels = page.width * page.height
     in_file = pixels * page.reduced_by**2
     return PageLoad(
-        computed_pixels(pipeline, arguments, page.width, page.height),
+        computed_pixels(pipeline, arguments, page.width, page.height, detection_side),
         pixels * CHANNELS * copies,
         in_file * _DECODING.get(kind, _DECODING_OTHERS),
     )

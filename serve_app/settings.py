@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from serve_app.document import TextLayerMode
 from serve_app.pipeline_options import checked_options
@@ -45,6 +52,22 @@ PADDLE_MODELS = {
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+
+# In a parsed configuration: to be sized by the machine (``sizing.py``), as "auto" in the file.
+AUTO = 0
+
+
+def _auto(value: Any) -> Any:
+    if value == "auto":
+        return AUTO
+    if value == AUTO:
+        raise ValueError('should be greater than 0, or "auto"')
+    return value
+
+
+AutoInt = Annotated[
+    int, BeforeValidator(_auto), Field(ge=0), PlainSerializer(lambda value: value or "auto")
+]
 
 
 class Strict(BaseModel):
@@ -147,10 +170,19 @@ class ModelSettings(Strict):
         "be believed, the rest is recognised; off: all is recognised; only: nothing is recognised. "
         "A request's own value wins.",
     )
+    detection_side: int = Field(
+        1920,
+        ge=0,
+        description="For POST /v1/parse: pixels of a page's longer side that text detection looks "
+        "at, or 0.547 of it if that is more; recognition reads the whole picture. A4 at 300 dpi "
+        "costs a third then, and its text of 5 points is found as well. 0: all, as PaddleX.",
+    )
     engine: EngineSettings = EngineSettings()
     memory: MemorySettings = MemorySettings()
-    max_concurrent_predictions: PositiveInt = Field(
-        1, description="Engine processes of this model per replica."
+    max_concurrent_predictions: AutoInt = Field(
+        1,
+        description="Engine processes of this model per replica. auto: one per CPU, as far as the "
+        "memory goes.",
     )
     grow_after_s: float = Field(
         1.0,
@@ -213,14 +245,18 @@ class PoolSettings(Strict):
     """A pool of workers on one kind of device: a Serve deployment of OCRService replicas."""
 
     device: Literal["cpu", "gpu"]
-    num_replicas: PositiveInt = Field(1, description="Workers, where there is no `autoscaling`.")
+    num_replicas: AutoInt = Field(
+        1,
+        description="Workers, where there is no `autoscaling`. auto: one for 16 CPUs.",
+    )
     autoscaling: AutoscalingSettings | None = None
     num_cpus: float = Field(1.0, ge=0, description="CPUs that Ray reserves per replica.")
     num_gpus: float = Field(0.0, ge=0, description="Share of a GPU per replica, e.g. 0.5.")
-    memory_bytes: PositiveInt = Field(
+    memory_bytes: AutoInt = Field(
         4 * 2**30,
         description="RAM that Ray books per replica. For device: cpu also the budget of its "
-        "engines; for device: gpu that is num_gpus x the GPU's memory x pressure.critical.",
+        "engines; for device: gpu that is num_gpus x the GPU's memory x pressure.critical. auto: "
+        "what the machine has beside Ray, gateway and workers (policy/sizing.py); gpu: 4 GiB.",
     )
     max_concurrent_loads: PositiveInt = Field(
         1, description="Models that load at once per replica; a load peaks in memory and CPU."
@@ -230,6 +266,12 @@ class PoolSettings(Strict):
     )
     max_queued_pages: PositiveInt = Field(
         256, description="Pages waiting or running per replica; beyond them the answer is 503."
+    )
+
+    place_timeout_s: PositiveFloat = Field(
+        300.0,
+        description="Where nodes can be added: a worker that has waited this long for one is not "
+        "waited for any more, and pages get 503 no_worker, or go to the next pool.",
     )
 
     spill_pages: PositiveInt = Field(
@@ -281,7 +323,8 @@ class RecycleSettings(Strict):
     """When an engine is replaced after its page, at most one at a time per replica."""
 
     drift_bytes: PositiveInt = Field(
-        2**30, description="Memory above its baseline (after its first page), free heap apart."
+        2**30,
+        description="Memory above its baseline (after its largest page so far), free heap apart.",
     )
     max_pages: PositiveInt = Field(5000, description="Pages served.")
 
@@ -319,8 +362,10 @@ class GatewaySettings(Strict):
         description="Bodies that are being read per replica, beside those. Beyond them the slowest "
         "one is ended.",
     )
-    max_body_bytes_total: PositiveInt = Field(
-        2**30, description="Bytes of request bodies that a replica holds; beyond them 503."
+    max_body_bytes_total: AutoInt = Field(
+        2**30,
+        description="Bytes of request bodies that a replica holds; beyond them 503. auto: a share "
+        "of the machine's memory.",
     )
     body_timeout_s: PositiveFloat = Field(300.0, description="Deadline of a body, then 408.")
     min_body_bytes_per_s: int = Field(
@@ -543,6 +588,9 @@ class PaddlexSettings(Strict):
     text_layer: LayerChoice = Field(
         "off",
         description="On these routes, in place of models.*.text_layer: PaddleX recognises all.",
+    )
+    detection_side: int = Field(
+        0, ge=0, description="On these routes, in place of models.*.detection_side."
     )
     font_path: Path | None = Field(
         None,

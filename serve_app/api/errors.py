@@ -27,6 +27,7 @@ from serve_app.errors import (
     LimitExceeded,
     OcrServeError,
 )
+from serve_app.storage import is_full, temporary_full
 
 log = logging.getLogger("ocr_serve.api")
 
@@ -102,6 +103,8 @@ def to_http(exc: BaseException) -> HttpError:
         code = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "http_error")
         text = str(exc.detail)
         return HttpError(exc.status_code, code, text, text, headers=dict(exc.headers or {}))
+    if is_full(exc):
+        return _from_ours(temporary_full("what the answer needs"))
     if isinstance(exc, ClientDisconnect):
         text = "Client closed the request"
         return HttpError(CLIENT_CLOSED_REQUEST, "client_closed_request", text, text)

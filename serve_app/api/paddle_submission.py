@@ -145,6 +145,7 @@ def predict_options(
         options_of(form, pipeline, settings.paddlex.visualize),
         keep_all_text=settings.paddlex.keep_all_text,
         text_layer=settings.paddlex.text_layer,
+        detection_side=settings.paddlex.detection_side,
         priority=settings.jobs.priority,
     )
 

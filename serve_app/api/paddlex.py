@@ -133,6 +133,7 @@ class PaddlexRoutes:
             options_of(form, endpoint.pipeline, paddlex.visualize),
             keep_all_text=paddlex.keep_all_text,
             text_layer=paddlex.text_layer,
+            detection_side=paddlex.detection_side,
             priority=priority_of(request),
         )
         return Call(data, options)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from serve_app.api.spool import SPOOL_MEMORY_BYTES
+from serve_app.api.spool import SPOOL_MEMORY_BYTES, close_temporary, full_disk_is_told
 from serve_app.document import FailedPage, PageResult
 from serve_app.page_codec import decode_result, encode_result
 
@@ -33,7 +33,7 @@ class PageStore:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        close_temporary(self._file)
 
     async def append(self, page: PageResult | FailedPage) -> None:
         """Add a page; written in a thread."""
@@ -52,7 +52,10 @@ class PageStore:
                 yield await asyncio.to_thread(self._read, entry)
 
     def _write(self, page: PageResult) -> int:
-        return sum(self._file.write(part) for part in encode_result(page))
+        with full_disk_is_told("the pages of the document"):
+            size = sum(self._file.write(part) for part in encode_result(page))
+            self._file.flush()
+        return size
 
     def _read(self, size: int) -> PageResult:
         return decode_result(self._file.read(size))

@@ -129,6 +129,7 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
         with_images=images == "data_uri" and format_ in WITH_PICTURES,
         on_page_error=cast(OnPageError, on_page_error),
         text_layer=cast(TextLayerMode, text_layer),
+        detection_side=chosen.detection_side,
         auto_orientation=given.get("orientation", AUTO) == AUTO and ORIENTATION not in given,
     )
     finish = finish_of(options, chosen)
@@ -161,6 +162,7 @@ def _predict_options(
     with_images: bool,
     on_page_error: OnPageError,
     text_layer: TextLayerMode,
+    detection_side: int,
     auto_orientation: bool,
 ) -> PredictOptions:
     prettify = options.pop("prettify_markdown", True)
@@ -173,6 +175,7 @@ def _predict_options(
         on_page_error=on_page_error,
         text_layer=text_layer,
         auto_orientation=auto_orientation,
+        detection_side=detection_side,
     )
 
 

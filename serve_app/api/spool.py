@@ -7,10 +7,11 @@ there, so that a failure on page 30 is still an honest error.
 from __future__ import annotations
 
 import asyncio
-import errno
+import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -18,10 +19,34 @@ from starlette.types import Receive, Scope, Send
 from serve_app.errors import AnswerTooLarge, SpoolFull
 from serve_app.policy.byte_budget import ByteBudget, Share
 from serve_app.settings import AppSettings
+from serve_app.storage import is_full, temporary_full
 
 SPOOL_MEMORY_BYTES = 1024 * 1024
 SEND_CHUNK_BYTES = 256 * 1024
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class _File(Protocol):
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def full_disk_is_told(what: str, needed_bytes: int | None = None) -> Iterator[None]:
+    """A block that writes temporary files. Raises StorageFull instead of the disk's error."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise temporary_full(what, needed_bytes) from None
+
+
+def close_temporary(file: _File) -> None:
+    """Close a file that nobody reads any more: that its last bytes found no room is no matter."""
+    try:
+        file.close()
+    except OSError as error:
+        if not is_full(error):
+            raise
 
 
 class Spools:
@@ -60,20 +85,20 @@ class Spool:
 
         Raises:
             AnswerTooLarge: above ``limits.max_answer_bytes``.
-            SpoolFull: above what all answers may have, or the disk is full.
+            SpoolFull: above what all answers may have.
+            StorageFull: the disk has no room.
         """
         await asyncio.to_thread(self._write, build)
 
     def _write(self, build: Callable[[], Iterable[bytes]]) -> None:
         for piece in build():
             self._hold(self.size_bytes + len(piece))
-            try:
+            with full_disk_is_told("the answer", len(piece)):
                 self._file.write(piece)
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                raise SpoolFull("the temporary disk has no room for the answer") from None
             self.size_bytes += len(piece)
+        # Now, not when it is read: then the status line is out.
+        with full_disk_is_told("the answer"):
+            self._file.flush()
 
     def _hold(self, size_bytes: int) -> None:
         most = self._spools.max_answer_bytes
@@ -98,7 +123,7 @@ class Spool:
     def close(self) -> None:
         """Free the memory or the file; a second call does nothing."""
         with self._spools.lock:
-            self._file.close()
+            close_temporary(self._file)
             self._share.close()
 
 

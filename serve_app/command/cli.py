@@ -34,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="check Serve configuration files strictly")
     check.add_argument("file", nargs="+", type=Path)
+    check.add_argument(
+        "--explain",
+        action="store_true",
+        help="also what this machine has, what is kept for what, and what fits",
+    )
     check.set_defaults(handler=_check)
 
     run = commands.add_parser("run", help="check a configuration, start it, wait until it is ready")
@@ -83,7 +88,19 @@ def _check(options: argparse.Namespace) -> int:
             print(problem, file=sys.stderr)
         if not problems:
             print(f"{file}: ok")
+            failed = (options.explain and _explain(file)) or failed
     return 1 if failed else 0
+
+
+def _explain(file: Path) -> bool:
+    """Print what a configuration is on this machine; whether it could not be started."""
+    from serve_app.sizing import explain
+
+    lines, objections = explain(file)
+    print("\n".join(lines))
+    for objection in objections:
+        print(objection, file=sys.stderr)
+    return bool(objections)
 
 
 def _run(options: argparse.Namespace) -> int:

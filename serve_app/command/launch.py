@@ -2,7 +2,8 @@
 
 Around Serve's own command, in the same process:
 
-- the file is checked strictly, the port is free, Ray's environment is set, before Ray starts;
+- the file is checked strictly, the port is free, Ray's environment is set, and what is booked fits
+  into this machine (``sizing.py``; the sum is printed), before Ray starts;
 - a new local Ray is started, never joined by accident (``ray.init`` without an address joins the
   last ``ray start`` of the machine); RAY_ADDRESS joins one on purpose;
 - that Ray listens on loopback where the configuration does, and its files are private
@@ -25,6 +26,7 @@ import signal
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -36,11 +38,14 @@ from typing import Any
 
 import yaml
 
+from serve_app import sizing
 from serve_app.command import environment
 from serve_app.command.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
 from serve_app.gateway import body_window
+from serve_app.policy.sizing import Plan
+from serve_app.policy.sizing_table import table, warnings
 from serve_app.settings import AppSettings, GatewaySettings
 
 # After the drain nothing is awaited any more; engines end in a second or two.
@@ -168,10 +173,15 @@ def run(
     launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
     if joins:
         return launch.serve({})
+    plan = sizing.plan_of(config, dashboard=dashboard)
+    _say(*table(plan), *(f"warning: {warning}" for warning in warnings(plan)))
+    if objections := sizing.objections(plan, environ):
+        return _fail(*objections)
     cluster = {
         "address": "local",
         "include_dashboard": dashboard,
         "_metrics_export_port": metrics_port or None,
+        **resources_of(plan),
     }
     if "RAY_TMPDIR" in environ:
         return launch.serve(cluster)
@@ -192,6 +202,17 @@ def _serve_in_private(launch: Launch, cluster: dict[str, Any]) -> int:
     if code != 0:
         _say(f"Ray's logs, until the next start: {folder.ray}")
     return code
+
+
+def resources_of(plan: Plan) -> dict[str, Any]:
+    """What Ray is told to have, in arguments of ``ray.init``."""
+    told = {
+        "num_cpus": plan.num_cpus,
+        "object_store_memory": plan.store_bytes,
+        "_memory": plan.left_bytes,
+    }
+    # Ray would come to the same, with a warning of its own.
+    return {**told, "_plasma_directory": tempfile.gettempdir()} if plan.store_is_slow else told
 
 
 class Launch:

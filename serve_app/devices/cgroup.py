@@ -101,3 +101,37 @@ def _read(folder: Path, files: _Files) -> CgroupMemory | None:
         return CgroupMemory(int(limit), max(usage - reclaimable, 0))
     except (OSError, ValueError):
         return None
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """CPUs that the tightest quota on the way up allows, in fractions; None without one."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    groups = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+    v1 = next((path for names, path in groups.items() if "cpu" in names.split(",")), None)
+    if v1 is not None:
+        folders, read = _way_up(root / "sys/fs/cgroup/cpu", v1), _cpu_quota_v1
+    elif "" in groups:
+        folders, read = _way_up(root / "sys/fs/cgroup", groups[""]), _cpu_quota_v2
+    else:
+        return None
+    return min((quota for folder in folders if (quota := read(folder)) is not None), default=None)
+
+
+def _cpu_quota_v1(folder: Path) -> float | None:
+    try:
+        quota = int((folder / "cpu.cfs_quota_us").read_text())
+        period = int((folder / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _cpu_quota_v2(folder: Path) -> float | None:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
+        return int(quota) / int(period)  # "max": no quota
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

@@ -134,7 +134,8 @@ class PaddleEngine:
         """
         resolved = resolve_options(self._settings, self._stages, options.predict)
         height, width = page.pixels.shape[:2]
-        told = detection_options(self._settings.pipeline, resolved.arguments, width, height)
+        side, pipeline = options.detection_side, self._settings.pipeline
+        told = detection_options(pipeline, resolved.arguments, width, height, side)
         arguments = {**resolved.arguments, **told}
         layer = plan(page, options.text_layer, arguments, self._ocr)
         results = self._results(page.pixels, layer, options, arguments)

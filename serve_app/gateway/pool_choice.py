@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serve_app.errors import MemoryPressure
+from serve_app.errors import MemoryPressure, NoWorker
 from serve_app.messages import Priority
 from serve_app.policy.admission import FallBack, FallbackFacts, PoolFacts, Reject, decide_at_gateway
 from serve_app.policy.pool_views import PoolView
@@ -45,10 +45,20 @@ class Choice:
 
 
 class PoolChoice:
-    """See the module's docstring. ``registry`` is a Serve handle."""
+    """See the module's docstring.
 
-    def __init__(self, pools: Mapping[str, PoolSettings], registry: Any) -> None:
-        self._pools, self._registry = pools, registry
+    Args:
+        registry: a Serve handle.
+        no_worker: why no worker of a pool is to come; None while one may.
+    """
+
+    def __init__(
+        self,
+        pools: Mapping[str, PoolSettings],
+        registry: Any,
+        no_worker: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self._pools, self._registry, self._no_worker = pools, registry, no_worker
         self._views: Mapping[str, PoolView] = {}
 
     async def refresh_forever(self) -> None:
@@ -65,8 +75,11 @@ class PoolChoice:
 
         Raises:
             MemoryPressure: no pool takes new work.
+            NoWorker: no pool has a worker, and none is to come.
         """
         alive = [name for name in self._pools if self._takes_work(name)]
+        if not alive:
+            raise NoWorker("; ".join(filter(None, map(self._no_worker, self._pools))))
         first, others = alive[0], alive[1:]
         fallback = self._fallback(others[0]) if others else None
         view = self._views.get(first)
@@ -97,6 +110,8 @@ class PoolChoice:
         return view.replicas if view else 0
 
     def _takes_work(self, pool: str) -> bool:
+        if pool not in self._views and self._no_worker(pool):
+            return False
         # Before the first news nobody is known to be away.
         return pool in self._views or self._pools[pool].starts_empty or not self._views
 

@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import (
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+)
 from ray.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -44,6 +50,7 @@ from serve_app.errors import (
     FallBackAdvised,
     InvalidRequest,
     MemoryPressure,
+    NoWorker,
     OcrServeError,
     PageFailed,
     PageQuarantined,
@@ -56,12 +63,14 @@ from serve_app.formats.assembler import Assembler
 from serve_app.formats.assembly import Plan
 from serve_app.gateway.pool_choice import Choice, PoolChoice
 from serve_app.gateway.pool_starter import PoolStarter
+from serve_app.gateway.worker_outlook import WorkerOutlook
 from serve_app.page_job import PageJob
 from serve_app.page_load import page_load
 from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import AssembledDocument, ModelStatus, Readiness
 from serve_app.recognised import recognised_by
 from serve_app.settings import AppSettings, ModelSettings
+from serve_app.storage import temporary_full
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry.tracing import stage
 
@@ -92,7 +101,8 @@ class PoolClient:
     ) -> None:
         self._settings, self._pools, self._registry = settings, pools, registry
         self._ledger = ledger
-        self._choice = PoolChoice(settings.pools, registry)
+        self._outlook = WorkerOutlook(settings.pools)
+        self._choice = PoolChoice(settings.pools, registry, self._outlook.reason)
         self._starter = PoolStarter(
             lambda pool: _result(self._pools[pool].models.remote()),
             settings.gateway.request_timeout_s,
@@ -126,6 +136,7 @@ class PoolClient:
             declared = ", ".join(self._settings.models)
             raise UnknownModel(f"no model {model!r}; declared: {declared}")
         self._start_refreshing()
+        await self._outlook.first_answer()
         deadline = clock.now() + deadline_s
         window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
         sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
@@ -160,12 +171,14 @@ class PoolClient:
 
     async def readiness(self) -> Readiness:
         """See ``ports.DocumentService``. Ready when any pool has a worker, or starts without."""
+        await self._outlook.first_answer()
         status = await asyncio.to_thread(serve.status)
         pools: dict[str, Any] = {}
         for name, handle in self._pools.items():
             application = status.applications.get(handle.app_name)
             deployment = application and application.deployments.get(handle.deployment_name)
-            pools[name] = pool_status(self._settings.pools[name], deployment)
+            reason = self._outlook.reason(name)
+            pools[name] = pool_status(self._settings.pools[name], deployment, reason)
         return Readiness(any(pool["ready"] for pool in pools.values()), pools)
 
     async def close(self) -> None:
@@ -174,6 +187,7 @@ class PoolClient:
             if task is not None:
                 task.cancel()
         await self._starter.close()
+        await self._outlook.close()
         await self._reader.close()
 
     def _start_refreshing(self) -> None:
@@ -204,7 +218,14 @@ class PoolClient:
             index,
             options,
             pixels=page.width * page.height,
-            load=page_load(declared.pipeline, arguments, info.kind, page, drawn=options.visualize),
+            load=page_load(
+                declared.pipeline,
+                arguments,
+                info.kind,
+                page,
+                drawn=options.visualize,
+                detection_side=options.detection_side,
+            ),
             request_id=request.request_id,
             priority=options.priority,
             owner=request.task,
@@ -252,6 +273,10 @@ class PoolClient:
                 if choice.next is None:
                     raise MemoryPressure(str(advice)) from None
                 return await self._call(choice.next, file, job, asked, deadline)
+            except NoWorker:
+                if choice.next is None:
+                    raise
+                return await self._call(choice.next, file, job, asked, deadline)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
@@ -290,8 +315,14 @@ class PoolClient:
         response = handle.remote(file, job, left_s)
         ended = self._ledger.open(job.owner, "page_call")
         try:
-            result: PageResult = await asyncio.wait_for(_result(response), left_s + ANSWER_GRACE_S)
+            answer = self._outlook.unless_none_comes(
+                choice.pool, lambda: self._choice.workers(choice.pool) > 0, _result(response)
+            )
+            result: PageResult = await asyncio.wait_for(answer, left_s + ANSWER_GRACE_S)
             return result
+        except NoWorker:
+            _cancel(response)
+            raise
         except asyncio.TimeoutError:
             _cancel(response)
             raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
@@ -319,7 +350,12 @@ async def _stored(data: FileBytes) -> AsyncIterator[ray.ObjectRef[Any]]:
     The store lets go of it with the last reference: the block's, and those of calls in flight.
     """
     # An array, since bytes would be copied.
-    yield await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
+    try:
+        stored = await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
+    except (OutOfDiskError, ObjectStoreFullError) as error:
+        log.warning("no room for a file", extra={"error": type(error).__name__})
+        raise temporary_full("the file in Ray's object store", len(data)) from None
+    yield stored
 
 
 def _quarantined(job: PageJob) -> PageQuarantined:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 import tempfile
@@ -14,10 +13,10 @@ from typing import Any, TypeVar
 
 from serve_app.document import FileBytes
 from serve_app.errors import JobsUnavailable, StorageFull
+from serve_app.storage import RETRY_S, is_full, no_room_for
 
 T = TypeVar("T")
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNFINISHED = ".new"
 
 
@@ -55,8 +54,9 @@ class LocalFiles:
             return await asyncio.to_thread(work)
         except OSError as error:
             text = f"the jobs' folder {self._folder}: {error.strerror}"
-            if error.errno in _FULL:
-                full = StorageFull(text, 30.0)
+            if is_full(error):
+                text = f"{text}; {no_room_for('files of jobs', self._folder)}"
+                full = StorageFull(text, RETRY_S)
                 full.outside = "The disk has no room for the files of jobs"
                 raise full from None
             raise JobsUnavailable(text) from None

@@ -10,6 +10,7 @@ from serve_app.errors import (
     DeadlineExceeded,
     JobsUnavailable,
     MemoryPressure,
+    NoWorker,
     OcrServeError,
     PageFailed,
     QueueFull,
@@ -25,6 +26,7 @@ from serve_app.policy.job import Change, Fault, JobRules, ended, handed_back, ov
 NO_ROOM = (
     QueueFull,
     MemoryPressure,
+    NoWorker,
     ReplicaUnavailable,
     ServerStopping,
     StorageFull,

@@ -33,6 +33,9 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger("ocr_serve")
     root.setLevel(level)
     root.propagate = False
+    # A line that finds no room on a full disk is lost. Python would print a traceback for each, to
+    # the same disk; the error counter in the metrics tells of the disk.
+    logging.raiseExceptions = False
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(JsonFormatter())

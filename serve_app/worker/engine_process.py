@@ -148,7 +148,6 @@ class EngineProcess:
             self.kill()
             raise EngineProtocolError(str(error)) from None
         self.pages += 1
-        self.memory.page_done(memory.resident_bytes if memory else 0)
         return Prediction(result, run_s, memory.peak_bytes if memory else 0)
 
     def _tell(self, event: str, detail: object) -> None:

@@ -187,6 +187,7 @@ class PageRun:
         if prediction.result.recognised:  # else its memory says nothing of others
             self._worker.estimators.observe(model, self._job.needs, cost.peak_bytes, held_before)
         self._worker.admission.settle(model, lease.number, engine, held)
+        engine.memory.page_done(self._job.needs.pixels)
         await self._worker.recycler.after_page(model, lease)
 
     def _left_s(self) -> float:

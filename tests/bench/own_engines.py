@@ -17,6 +17,7 @@ from serve_app.document import PredictOptions
 from serve_app.documents.renderer import PageRenderer, PageSource
 from serve_app.errors import OcrServeError
 from serve_app.settings import AppSettings
+from serve_app.sizing import sized
 from serve_app.worker.engine_environment import engine_environment
 from serve_app.worker.engine_process import EngineProcess
 from tests.bench.contender import ContenderFailed
@@ -105,4 +106,4 @@ class OwnEngines:
 
 def _settings() -> AppSettings:
     (application,) = shipped_config()["applications"]
-    return check_args(application["args"])
+    return sized(check_args(application["args"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 import render_manifests
 from serve_app.command.environment import FIXED
 from serve_app.config_check import check_file
+from serve_app.policy.sizing import GATEWAY_BYTES, MIB, RENDERING_BYTES, WORKER_BYTES
 from serve_app.settings import AppSettings
 from tests.deploy.manifests import (
     OVERLAYS,
@@ -30,8 +30,10 @@ pytestmark = pytest.mark.integration
 KUBERNETES = "1.31"
 # Custom resources of others, which the checker of Kubernetes' own does not know.
 CUSTOM = {"RayService", "PodMonitor", "PrometheusRule"}
-# What Ray itself needs in a pod beside its workers and the object store.
-RAY_BYTES = 2 * 2**30
+RAY_ENV = "ocr-serve-ray-env"
+# What Ray itself needs in a pod of workers: raylet, agents, log monitor, Serve's proxy (measured:
+# policy/sizing.py; the rest of its table is on the head node).
+RAY_BYTES = 400 * MIB
 
 
 def args_of(service: dict[str, Any]) -> AppSettings:
@@ -86,13 +88,15 @@ def test_everything_else_is_valid_to_kubernetes(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_has_rays_variables_and_can_be_selected(overlay: str) -> None:
     documents = built(overlay)
-    (variables,) = [one for one in documents if one["metadata"]["name"] == "ocr-serve-ray-env"]
+    (variables,) = [one for one in documents if one["metadata"]["name"].startswith(RAY_ENV)]
     assert variables["data"] == dict(FIXED)
+    name = variables["metadata"]["name"]
+    assert re.fullmatch(f"{RAY_ENV}-[a-z0-9]{{10}}", name), "a change of it rolls out"
     service = ray_service(documents)
     cluster = service["spec"]["rayClusterConfig"]
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         (container,) = group["template"]["spec"]["containers"]
-        assert container["envFrom"] == [{"configMapRef": {"name": "ocr-serve-ray-env"}}]
+        assert container["envFrom"] == [{"configMapRef": {"name": name}}]
         labels = group["template"]["metadata"]["labels"]
         assert labels["app.kubernetes.io/component"] == "ocr-serve-ray"
 
@@ -115,29 +119,126 @@ def test_images_are_those_of_the_dockerfiles_with_a_tag(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_ray_books_fits_into_the_pods(overlay: str) -> None:
-    """A pod's memory is the budget that the application sees; its pools' workers must fit."""
+def test_as_many_workers_as_ray_places_in_a_pod_fit_into_it(overlay: str) -> None:
+    """Ray places by what `ray start` is told; the kernel kills by the pod's limit."""
     service = ray_service(built(overlay))
     settings, specs = args_of(service), pod_specs(service)
+    groups = {one["groupName"]: one for one in worker_groups(service)}
     for pool in settings.pools.values():
         group = "gpu" if pool.device == "gpu" else "cpu"
         (container,) = specs[group]["containers"]
-        resources = container["resources"]
+        resources, started = container["resources"], groups[group]["rayStartParams"]
         assert resources["requests"]["memory"] == resources["limits"]["memory"]
-        shares = math.floor(1 / pool.num_gpus) if pool.num_gpus else 1
-        (workers,) = [
-            one
-            for one in service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
-            if one["groupName"] == group
-        ]
-        store = int(workers["rayStartParams"]["object-store-memory"])
-        memory = quantity(resources["limits"]["memory"]) - store - RAY_BYTES
-        assert memory >= shares * pool.memory_bytes
-        cpus = quantity(resources["requests"]["cpu"])
-        gateways = settings.gateway.num_cpus if group == "cpu" else 0
-        assert cpus >= shares * (pool.num_cpus or 2) + gateways  # two: one engine and its pages
+        limit = quantity(resources["limits"]["memory"]) * settings.pressure.critical
+        booked, store = int(started["memory"]), int(started["object-store-memory"])
+        cpus = float(started.get("num-cpus", quantity(resources["requests"]["cpu"])))
+        gateway = settings.gateway if group == "cpu" else None
+        if gateway:
+            cpus -= gateway.num_cpus
+        places: list[float] = [booked // pool.memory_bytes]
+        places += [cpus // pool.num_cpus] if pool.num_cpus else []
+        places += [1 // pool.num_gpus] if pool.num_gpus else []
+        workers = int(min(places))
+        assert workers >= 1
+        beside = RAY_BYTES + store + workers * (WORKER_BYTES + RENDERING_BYTES)
+        if gateway:  # one: max_replicas_per_node, and a single one in dev-cpu
+            beside += GATEWAY_BYTES + gateway.max_body_bytes_total
+        assert workers * pool.memory_bytes + beside <= limit
         if pool.device == "gpu":
+            assert workers == 2
             assert quantity(resources["limits"]["nvidia.com/gpu"]) == 1
+            assert quantity(resources["requests"]["cpu"]) >= workers * 2  # an engine, its pages
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_are_given_the_time_to_finish_what_they_have_begun(overlay: str) -> None:
+    service = ray_service(built(overlay))
+    settings = args_of(service)
+    needed = {
+        "cpu": settings.gateway.request_timeout_s,
+        "gpu": max(model.predict_timeout_s for model in settings.models.values()),
+    }
+    for group, spec in pod_specs(service).items():
+        (container,) = spec["containers"]
+        drained = float(variables_of(container)["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
+        # Then Ray ends its processes.
+        assert drained + 30 <= spec["terminationGracePeriodSeconds"], group
+        assert drained >= needed.get(group, 0) + (30 if group in needed else 0), group
+    hard_stop = float(FIXED["RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S"])
+    http = yaml.safe_load(service["spec"]["serveConfigV2"])["http_options"]
+    assert hard_stop > http["request_timeout_s"] > settings.gateway.request_timeout_s
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_slow_answer_does_not_take_a_pod_out_of_the_service(overlay: str) -> None:
+    for group, spec in pod_specs(ray_service(built(overlay))).items():
+        if group != "head":  # gets no traffic
+            probe = spec["containers"][0]["readinessProbe"]
+            assert (probe["timeoutSeconds"], probe["failureThreshold"]) == (10, 3)
+            command = probe["exec"]["command"][-1]
+            assert "52365/api/local_raylet_healthz" in command
+            assert "8000/-/healthz" in command
+
+
+def test_gateways_are_in_different_pods_and_pods_on_different_machines() -> None:
+    documents = built("prod-gpu")
+    service = ray_service(documents)
+    config = yaml.safe_load(service["spec"]["serveConfigV2"])
+    (gateway,) = config["applications"][0]["deployments"]
+    assert gateway == {"name": "gateway", "max_replicas_per_node": 1}
+    (cpu,) = [one for one in worker_groups(service) if one["groupName"] == "cpu"]
+    assert cpu["minReplicas"] >= args_of(service).gateway.num_replicas
+    spread = cpu["template"]["spec"]["topologySpreadConstraints"]
+    keys = {one["topologyKey"] for one in spread}
+    assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    (budget,) = [one for one in documents if one["kind"] == "PodDisruptionBudget"]
+    selected = budget["spec"]["selector"]["matchLabels"]
+    assert selected["ray.io/group"] == "cpu"
+    assert all(one["labelSelector"]["matchLabels"].items() <= selected.items() for one in spread)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_engine_fetches_weights_from_a_hub(overlay: str) -> None:
+    """Several at once would race on the shared volume; a Job fills it before."""
+    documents = built(overlay)
+    models = args_of(ray_service(documents)).models.values()
+    assert {model.weights.source for model in models} <= {"bundled", "directory"}
+    assert [one["metadata"]["name"] for one in documents if one["kind"] == "Job"]
+
+
+def test_what_the_prometheus_operator_selects_by_is_one_variable() -> None:
+    documents = built("prod-gpu")
+    found = [one for one in documents if one["kind"] in {"PodMonitor", "PrometheusRule"}]
+    assert len(found) == 2
+    assert {one["metadata"]["labels"]["release"] for one in found} == {"kube-prometheus-stack"}
+    assert not [one for one in documents if one["metadata"]["name"] == "ocr-serve-settings"]
+
+
+def test_the_example_ingress_waits_as_long_and_takes_as_much_as_the_server() -> None:
+    (ingress,) = yaml.safe_load_all((ROOT / "k8s/examples/ingress.yaml").read_text())
+    kubernetes_validate.validate(ingress, KUBERNETES, strict=True)
+    service = ray_service(built("prod-gpu"))
+    config = yaml.safe_load(service["spec"]["serveConfigV2"])
+    told = {
+        name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()
+    }
+    assert (
+        int(told["proxy-body-size"].rstrip("m")) * MIB > args_of(service).limits.max_request_bytes
+    )
+    for name in ("proxy-read-timeout", "proxy-send-timeout"):
+        assert int(told[name]) >= config["http_options"]["request_timeout_s"]
+    assert config["http_options"]["keep_alive_timeout_s"] > 60  # nginx's upstream-keepalive-timeout
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "ocr-serve-serve-svc", "port": {"number": 8000}}
+
+
+def worker_groups(service: dict[str, Any]) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    return groups
+
+
+def variables_of(container: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["value"] for one in container["env"]}
 
 
 def test_the_old_cluster_outlives_the_requests_of_an_upgrade() -> None:

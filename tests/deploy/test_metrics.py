@@ -47,12 +47,14 @@ def server(devices: Path) -> Iterator[Server]:
     config = fault_config(recycle={"max_pages": 100})
     args = app_args(config)
     pool = args["pools"]["cpu"] | {"max_queued_pages": 64}
-    # Its worker wants more CPUs than there are, so its pages go to the other pool.
+    # Its worker wants a GPU that only Ray has been told of, so its pages go to the other pool.
     never = {k: v for k, v in pool.items() if k != "num_replicas"}
-    never |= {"num_cpus": 1000, "autoscaling": {"max_replicas": 1, "start_wait_s": 0.5}}
+    never |= {"device": "gpu", "num_gpus": 0.5, "num_cpus": 0}
+    never |= {"autoscaling": {"max_replicas": 1, "start_wait_s": 0.5}}
     args["pools"] = {"never": never, "cpu": pool}
     args["models"]["broken"] = {"pipeline": "OCR", "load_timeout_s": 0.001}
     environment = {**checkout_importable(), SIMULATED_DEVICES: str(devices)}
+    environment["RAY_OVERRIDE_RESOURCES"] = '{"GPU": 1}'
     with running(config, environment) as server:
         yield server
 

@@ -1,6 +1,6 @@
 """Autoscaling of pools on a real server with fake engines: from no worker to two, and back.
 
-The first pool wants more CPUs than there are, so its worker never comes.
+The first pool wants a GPU that only Ray has been told of, so its worker never comes up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def config() -> dict[str, Any]:
     scaling |= {"downscale_delay_s": 1, "start_wait_s": START_WAIT_S}
     pool = {"device": "cpu", "memory_bytes": 2**30, "max_queued_pages": 64, "autoscaling": scaling}
     args["pools"] = {
-        "never": {**pool, "num_cpus": 1000},
+        "never": {**pool, "device": "gpu", "num_gpus": 0.5, "num_cpus": 0},
         "elastic": {**pool, "num_cpus": 0.1},
     }
     args["gateway"]["window_pages"] = 16
@@ -43,7 +43,7 @@ def config() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with running_with_faults(config()) as server:
+    with running_with_faults(config(), {"RAY_OVERRIDE_RESOURCES": '{"GPU": 1}'}) as server:
         yield server
 
 

@@ -119,11 +119,12 @@ def test_what_detection_computes_is_what_paddlex_computes(pipeline: str) -> None
         )
         if asked:
             asked["text_det_limit_type"] = chance.choice(["min", "max", "resize_long"])
-        told = {**asked, **detection_options(pipeline, asked, width, height)}
+        side = chance.choice([0, 640, 1920])
+        told = {**asked, **detection_options(pipeline, asked, width, height, side)}
         ((picture,), _) = resize(
             [np.zeros((height, width, 3), np.uint8)],
             told.get("text_det_limit_side_len"),
             told.get("text_det_limit_type"),
         )
-        computed = detection_size(pipeline, asked, width, height)
+        computed = detection_size(pipeline, asked, width, height, side)
         assert computed == (picture.shape[1], picture.shape[0]), (width, height, asked)

@@ -135,6 +135,16 @@ async def test_free_heap_is_no_reason_to_replace_an_engine_but_what_it_keeps_is(
         assert (await one.page()).text != (first,)
 
 
+async def test_what_a_larger_page_leaves_behind_is_no_reason_to_replace_an_engine() -> None:
+    """The next engine would keep as much; of pages no larger than that it is."""
+    async with worker(drift_mib=40) as one:
+        (first,) = (await one.page()).text
+        assert (await one.page(pixels=1000, eat_bytes=50 * MIB)).text == (first,)
+        assert (await one.page()).text == (first,)
+        assert (await one.page(eat_bytes=50 * MIB)).text == (first,)
+        assert (await one.page()).text != (first,)
+
+
 async def test_trims_put_off_no_idle_time_out() -> None:
     async with worker() as one:
         await one.page()

@@ -9,7 +9,7 @@ import pytest
 
 from serve_app.api.spool import Spool, Spools
 from serve_app.document import PageInfo, PageResult
-from serve_app.errors import AnswerTooLarge, SpoolFull
+from serve_app.errors import AnswerTooLarge, SpoolFull, StorageFull
 from serve_app.testing.service import FakeDocumentService, canned_page, fake_settings
 from tests import documents
 from tests.http_client import b64, http_client
@@ -48,8 +48,10 @@ async def test_all_answers_together_have_a_limit_and_give_back_what_they_had() -
 async def test_a_disk_without_room_is_a_503() -> None:
     spool = spools().spool()
     full(spool, errno.ENOSPC)
-    with pytest.raises(SpoolFull, match="disk"):
+    with pytest.raises(StorageFull, match=r"no room for the answer in .* are free") as caught:
         await spool.append(lambda: [b"x"])
+    assert (caught.value.status, caught.value.code) == (503, "storage_full")
+    assert "/" not in caught.value.client_message
     full(spool, errno.EIO)
     with pytest.raises(OSError, match="broken"):
         await spool.append(lambda: [b"x"])
@@ -62,6 +64,8 @@ def full(spool: Spool, number: int) -> None:
 
         def write(self, piece: bytes) -> None:
             raise OSError(number, "broken")
+
+        flush = write
 
         def close(self) -> None:
             self.closed = True

@@ -70,6 +70,35 @@ def test_who_asks_for_a_limit_gets_it(asked: dict[str, Any]) -> None:
     assert detection_options("PP-StructureV3", asked, 65, 11) == {}
 
 
+@pytest.mark.parametrize(
+    ("page", "size"),
+    [
+        ((2480, 3508), (1344, 1920)),  # A4 at 300 dpi
+        ((3508, 4960), (1920, 2720)),  # A3: its letters are as small, and seen as large
+        ((1190, 1684), (1184, 1696)),  # A4 at 144 dpi: as it is
+        ((4960, 7016), (2656, 3776)),  # A4 at 600 dpi, by the area
+        ((1000, 3400), (992, 3392)),  # narrow: PP-StructureV3 would enlarge it again
+    ],
+)
+def test_of_a_scan_detection_sees_what_the_size_of_its_letters_needs(
+    page: tuple[int, int], size: tuple[int, int]
+) -> None:
+    assert detection_size("PP-StructureV3", {}, *page, side=1920) == size
+    asked = {"text_det_limit_side_len": 64, "text_det_limit_type": "min"}
+    assert detection_options("OCR", asked, *page, side=1920) == {}
+
+
+@given(SIDES, SIDES, st.sampled_from([0, 640, 1920]))
+def test_a_limit_never_enlarges_and_never_shrinks_too_far(
+    width: int, height: int, side: int
+) -> None:
+    told = detection_options("OCR", {}, width, height, side)
+    if told.get("text_det_limit_type") == "max":
+        limit, longer = int(told["text_det_limit_side_len"]), max(width, height)
+        assert limit < longer
+        assert limit >= min(0.547 * longer, 3162)
+
+
 @given(st.sampled_from(["OCR", "PP-StructureV3"]), SIDES, SIDES)
 def test_no_page_is_computed_above_the_largest_side_and_area(
     pipeline: str, width: int, height: int

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from serve_app.errors import NoWorker
 from serve_app.gateway.pool_choice import PoolChoice
 from serve_app.messages import Level
 from serve_app.policy.pool_views import PoolView
@@ -69,3 +70,13 @@ async def test_under_pressure_a_page_goes_to_the_fallback_even_if_that_is_empty(
     choice = await choice_of({"first": FIXED, "second": ELASTIC}, view("first", "critical"))
     found = choice.choose("interactive")
     assert (found.pool, found.fell_back) == ("second", True)
+
+
+async def test_pools_whose_workers_will_never_come_are_passed_over_or_told() -> None:
+    pools = {name: PoolSettings.model_validate(FIXED) for name in ("first", "second")}
+    without = {"first": "pool first has no worker"}
+    choice = PoolChoice(pools, Registry(), without.get)
+    assert choice.choose("interactive").pool == "second"
+    without["second"] = "pool second has no worker"
+    with pytest.raises(NoWorker, match="first has no worker; pool second has no worker"):
+        choice.choose("interactive")
