@@ -26,6 +26,7 @@ from serve_app.documents.text_layer.values import (
     PageLayer,
     Pixels,
 )
+from serve_app.engines.icons import Icons
 from serve_app.engines.layer_check import checked
 from serve_app.engines.layer_result import (
     Sources,
@@ -37,6 +38,8 @@ from serve_app.engines.layer_result import (
 )
 
 _OF_LINES = ("rec_texts", "rec_scores", "rec_polys")
+# Of a recognised line: below any threshold, so that PaddleX leaves it out.
+_LEFT_OUT = {"rec_text": "", "rec_score": -1.0}
 # Of a line's box, longer to shorter side; and of the lines' length, for the page.
 ELONGATED = 2.0
 MOST = 0.7
@@ -220,16 +223,22 @@ class LayeredOcr:
 
     def _recognized(self, original: Any, pictures: Any, **options: Any) -> Iterator[Any]:
         page = self._page
-        if page is None or page.layer is None or page.detecting:
+        if page is None or page.layer is None:
             yield from original(pictures, **options)
+            return
+        if page.detecting:
+            icons = Icons(line.text for line in page.layer.lines)
+            for result in original(pictures, **options):
+                text = result["rec_text"]  # with its words where they are asked for
+                icon = icons.has(text if isinstance(text, str) else text[0])
+                yield dict(_LEFT_OUT) if icon else result
             return
         for picture in pictures if isinstance(pictures, list) else [pictures]:
             text = _from_layer(page.layer, page, picture)
             if text is not None:
                 yield {"rec_text": normal(text), "rec_score": 1.0}
             elif page.mode == "only":
-                # Below any threshold: PaddleX leaves it out.
-                yield {"rec_text": "", "rec_score": -1.0}
+                yield dict(_LEFT_OUT)
             else:
                 yield from original([picture], **options)
 
