@@ -51,4 +51,4 @@ STOPSIGNAL SIGINT
 HEALTHCHECK --start-period=120s --interval=15s --timeout=5s \
     CMD ["wget", "-q", "-T", "4", "-O", "/dev/null", "http://127.0.0.1:8000/livez"]
 ENTRYPOINT ["docker/entrypoint.sh"]
-CMD ["ocr-serve", "run", "docker/local.yaml"]
+CMD ["ocr-serve", "run", "--log", "-", "docker/local.yaml"]

@@ -27,4 +27,4 @@ RUN .venv/bin/python -m pip uninstall --yes paddlepaddle \
 USER 1000
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-CMD ["ocr-serve", "run", "configs/gpu-8gb.yaml"]
+CMD ["ocr-serve", "run", "--log", "-", "configs/gpu-8gb.yaml"]

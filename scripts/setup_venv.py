@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Every lock that contains the named one: an environment made from it will do as well.
 COVERED_BY = {"cpu": ("cpu", "dev"), "dev": ("dev",)}
 # Measured with dev.lock: 2.5 GB installed, and pip unpacks one wheel at a time beside it.
+# Of a step that failed; pip explains itself in its last lines.
+LAST_LINES = 30
 NEEDED_BYTES = 4 * 10**9
 
 
@@ -84,10 +86,19 @@ def lock_file(name: str) -> Path:
 
 
 def run(what: str, *command: str | Path) -> None:
-    """Run one step; its own output is the explanation when it fails."""
-    print(f"set-up: {what}", flush=True)
-    if (code := subprocess.run([str(part) for part in command], cwd=ROOT).returncode) != 0:
-        raise SetupFailed(f"{what}: failed with exit code {code}; it can simply be run again")
+    """Run one step; the end of its own output is the explanation when it fails."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode != 0:
+        why = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
+        failed = f"{what}: failed with exit code {done.returncode}; it can simply be run again"
+        raise SetupFailed(f"{why}\n{failed}")
 
 
 def has_pip(venv: Path) -> bool:
@@ -107,6 +118,7 @@ def ensure_venv(venv: Path) -> None:
         return
     if venv.exists() and not (venv / "pyvenv.cfg").exists() and any(venv.iterdir()):
         raise SetupFailed(f"{venv} is there and is no virtual environment: move it away")
+    print(f"set-up: creating {venv.name}", flush=True)
     run(f"creating {venv.name}", sys.executable, "-m", "venv", "--clear", venv)
     mark.write_text(interpreter_mark(venv))
 
@@ -150,7 +162,8 @@ def install(venv: Path, name: str) -> None:
     pip = (venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input")
     # --no-deps: the lock is complete, nothing is left to resolve.
     flags = ("--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
-    what = f"installing {name}.lock (about 1 GB to fetch, some minutes the first time)"
+    what = f"installing {name}.lock"
+    print(f"set-up: {what} (about 1 GB to fetch, some minutes the first time)", flush=True)
     run(what, *pip, "install", *flags, "--requirement", lock_file(name))
     flags = ("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
     run("installing the package", *pip, "install", *flags)

@@ -60,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="of Ray's Prometheus endpoint, ours in it (default: a free one, which is printed)",
     )
+    run.add_argument(
+        "--log",
+        type=Path,
+        help='file for what Ray and the processes say; "-": the terminal '
+        "(default: ~/.local/state/ocr-serve/log/PORT.log)",
+    )
     run.set_defaults(handler=_run)
 
     cli_parse.add_parser(commands)
@@ -111,6 +117,7 @@ def _run(options: argparse.Namespace) -> int:
         ready_timeout_s=options.ready_timeout_s,
         dashboard=options.dashboard,
         metrics_port=options.metrics_port,
+        log=options.log,
         environ=os.environ,
     )
 

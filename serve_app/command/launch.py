@@ -25,7 +25,6 @@ import os
 import signal
 import socket
 import ssl
-import sys
 import tempfile
 import threading
 import time
@@ -40,13 +39,17 @@ import yaml
 
 from serve_app import sizing
 from serve_app.command import environment
+from serve_app.command.console import Console, default_log
 from serve_app.command.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
 from serve_app.gateway import body_window
 from serve_app.policy.sizing import Plan
-from serve_app.policy.sizing_table import table, warnings
+from serve_app.policy.sizing_table import summary, table, warnings
 from serve_app.settings import AppSettings, GatewaySettings
+
+console = Console()
+CONSOLE = Path("-")
 
 # After the drain nothing is awaited any more; engines end in a second or two.
 SHUTDOWN_TIMEOUT_S = 60.0
@@ -129,10 +132,12 @@ class Draining:
             answers = gateways.broadcast("drain", self.timeout_s)
             ended = sum(answers.results(timeout_s=self.timeout_s + DRAIN_ANSWER_S))
         except Exception as error:
-            _say(f"requests under way could not be finished: {type(error).__name__}: {error}")
+            console.say(
+                f"requests under way could not be finished: {type(error).__name__}: {error}"
+            )
             return
         if ended:
-            _say(f"{ended} requests were ended: they took longer than {self.timeout_s:g} s")
+            console.say(f"{ended} requests were ended: they took longer than {self.timeout_s:g} s")
 
 
 def gateway_of(config: dict[str, Any]) -> GatewaySettings:
@@ -146,37 +151,42 @@ def run(
     ready_timeout_s: float,
     dashboard: bool,
     metrics_port: int = 0,
+    log: Path | None = None,
     environ: MutableMapping[str, str],
 ) -> int:
     """Serve ``file`` until a signal comes; returns the exit code.
 
-    0 after SIGINT or SIGTERM, 1 if it could not be started; what was wrong is on stderr.
+    0 after SIGINT or SIGTERM, 1 if it could not be started; what was wrong is on stderr. ``log`` is
+    the file for what Ray and the server's processes say, "-" the terminal.
     """
     joins = "RAY_ADDRESS" in environ
     # First: check_file() imports Ray, whose native part reads its variables once, at import.
     environment.apply(environ, loopback=not joins and asks_for_loopback(file))
     if problems := check_file(file):
-        return _fail(*map(str, problems))
+        return console.fail(*map(str, problems))
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
     endpoint = Endpoint.of(config)
     if not joins and not endpoint.is_free():
-        return _fail(
+        return console.fail(
             f"port {endpoint.port} of {endpoint.host} is in use: "
             f"stop what listens there, or change http_options.port in {file}"
         )
     if not endpoint.is_loopback and not auth_is_required(config):
-        _say(
+        console.say(
             f"warning: {endpoint.host} can be reached from other machines, and no API key is "
             "asked for (auth.required)"
         )
-    body_window.pass_on(environ, gateway_of(config))
     launch = Launch(file, endpoint, ready_timeout_s, Draining.of(config))
     if joins:
         return launch.serve({})
     plan = sizing.plan_of(config, dashboard=dashboard)
-    _say(*table(plan), *(f"warning: {warning}" for warning in warnings(plan)))
     if objections := sizing.objections(plan, environ):
-        return _fail(*objections)
+        return console.fail(*table(plan), *objections)
+    console.say(*summary(plan), *(f"warning: {warning}" for warning in warnings(plan)))
+    body_window.pass_on(environ, plan.settings.gateway)
+    if log != CONSOLE:
+        _divert(log or default_log(endpoint.port, environ))
+    print("\n".join(table(plan)), flush=True)
     cluster = {
         "address": "local",
         "include_dashboard": dashboard,
@@ -188,19 +198,26 @@ def run(
     return _serve_in_private(launch, cluster)
 
 
+def _divert(log: Path) -> None:
+    try:
+        console.divert(log)
+    except OSError as error:
+        console.say(f"warning: no log file, all goes to the terminal: {error}")
+
+
 def _serve_in_private(launch: Launch, cluster: dict[str, Any]) -> int:
     """Serve with Ray's files in a folder of this run; it is kept for a look if that failed."""
     try:
         folder = open_folder()
     except RuntimeFolderError as error:
-        return _fail(str(error))
+        return console.fail(str(error))
     code = 1
     try:
         code = launch.serve({**cluster, "_temp_dir": str(folder.ray)})
     finally:
         folder.close(keep=code != 0)
     if code != 0:
-        _say(f"Ray's logs, until the next start: {folder.ray}")
+        console.say(f"Ray's logs, until the next start: {folder.ray}")
     return code
 
 
@@ -257,8 +274,8 @@ class Launch:
                 self._watcher.join()
             ray.shutdown()
         if self._failure is None and not self._signals:
-            self._failure = "Serve ended by itself; the reason is above"
-        return _fail(self._failure) if self._failure else 0
+            self._failure = "Serve ended by itself"
+        return console.fail(self._failure) if self._failure else 0
 
     def _serve(self, cluster: dict[str, Any]) -> None:
         import ray
@@ -285,7 +302,7 @@ class Launch:
                 self._drain()
             raise KeyboardInterrupt
         if self._signals == 2:  # make and the terminal may both send one
-            _say("shutting down; once more to end it at once")
+            console.say("shutting down; once more to end it at once")
         else:
             os._exit(130)
 
@@ -296,7 +313,7 @@ class Launch:
         thread.start()
         thread.join(1.0)
         if thread.is_alive():
-            _say(f"finishing what is under way, for at most {self._draining.timeout_s:g} s")
+            console.say(f"finishing what is under way, for at most {self._draining.timeout_s:g} s")
         thread.join(self._draining.timeout_s + DRAIN_ANSWER_S)
 
     def _limit_shutdown(self) -> None:
@@ -323,7 +340,8 @@ class Launch:
             return
         if failure is None:
             self._is_up = True
-            _say(*welcome(self._endpoint.url, time.monotonic() - self._started), *metrics_lines())
+            seconds = time.monotonic() - self._started
+            console.say(*welcome(self._endpoint.url, seconds), *metrics_lines(), *log_lines())
             return
         self._failure = failure
         # To the main thread itself, so that it wakes from Serve's sleep.
@@ -393,6 +411,11 @@ def metrics_lines() -> list[str]:
     return [f"  metrics: http://127.0.0.1:{port}/metrics" for port in ports if port]
 
 
+def log_lines() -> list[str]:
+    """Where what the processes say is written."""
+    return [] if console.log is None else [f"  log: {console.log}"]
+
+
 def welcome(url: str, seconds: float, sample: Path = Path("examples/page.pdf")) -> list[str]:
     """What to say when the server is ready."""
     document = sample if sample.exists() else "document.pdf"
@@ -400,12 +423,3 @@ def welcome(url: str, seconds: float, sample: Path = Path("examples/page.pdf")) 
         f"ready after {seconds:.1f} s: {url} (API: {url}/docs)",
         f"  try: curl -F file=@{document} '{url}/v1/parse?format=markdown'",
     ]
-
-
-def _say(*lines: str) -> None:
-    print("\n".join(f"ocr-serve: {line}" for line in lines), flush=True)
-
-
-def _fail(*lines: str) -> int:
-    print("\n".join(f"ocr-serve: {line}" for line in lines), file=sys.stderr, flush=True)
-    return 1

@@ -98,22 +98,23 @@ def run_verify(arguments: argparse.Namespace) -> int:
 
 
 def progress_printer(stream: TextIO, now: Callable[[], float] = time.monotonic) -> Progress:
-    """A bar per wheel on a terminal, a line per wheel and model elsewhere."""
+    """A bar per wheel on a terminal, one line elsewhere."""
     return _Bar(stream, now) if stream.isatty() else _Lines(stream)
 
 
 class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._announced = ""
+        self._announced = False
 
     def __call__(self, event: PullEvent) -> None:
-        if event.step != "download":
-            print(f"{event.step} {event.subject}", file=self._stream, flush=True)
-        elif event.subject != self._announced:
-            self._announced = event.subject
-            size = _megabytes(event.total_bytes)
-            print(f"fetching {event.subject} ({size})", file=self._stream, flush=True)
+        if event.step == "waiting":
+            print(f"waiting for another pull into {event.subject}", file=self._stream, flush=True)
+        elif event.step == "download" and not self._announced:
+            self._announced = True
+            first = f"{event.subject} ({_megabytes(event.total_bytes)})"
+            print(f"fetching weights: {first}, and what else is missing", file=self._stream)
+            self._stream.flush()
 
 
 class _Bar:

@@ -14,6 +14,14 @@ def table(plan: Plan) -> list[str]:
     return [*_memory(plan), *_workers(plan), *_models(plan)]
 
 
+def summary(plan: Plan) -> list[str]:
+    """What fits, without the sum."""
+    machine = plan.machine
+    total, left = machine.memory_bytes // MIB, plan.left_bytes // MIB
+    memory = f"memory: {total} MiB ({machine.memory_source}), for engines {left} MiB"
+    return [memory, *_pools(plan), *_models(plan)]
+
+
 def warnings(plan: Plan) -> list[str]:
     """What works, but not as well as it could."""
     if not plan.store_is_slow:
@@ -39,6 +47,10 @@ def _workers(plan: Plan) -> Iterator[str]:
         f"{'CPUs, GPUs':{WIDTH}} {plan.machine.cpus:g}, {plan.machine.gpus:g}; "
         f"Ray is told {plan.num_cpus} CPUs"
     )
+    yield from _pools(plan)
+
+
+def _pools(plan: Plan) -> Iterator[str]:
     for name, pool in plan.settings.pools.items():
         engines = "budget" if pool.device == "cpu" else "of RAM"
         count = workers_of(pool)

@@ -152,7 +152,7 @@ class OcrServe(HttpServer):
         self._ray_folder = Path(tempfile.mkdtemp(prefix="ocr-bench-", dir="/tmp"))
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
         env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1"}
-        command = python("-m", "serve_app", "run", str(file))
+        command = python("-m", "serve_app", "run", "--log", "-", str(file))
         return Tree(command, log, stop_signal=signal.SIGINT, env=env)
 
     def engines(self) -> list[psutil.Process]:

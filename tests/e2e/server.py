@@ -101,13 +101,14 @@ class Server:
         self.http = httpx.Client(base_url=self.url, timeout=REQUEST_TIMEOUT_S, trust_env=False)
         self._tag = uuid.uuid4().hex
         self._folder, self._added = folder, environment
-        self._output = folder / "output.log"
+        self._output, self._log = folder / "output.log", folder / "server.log"
         file = folder / "config.yaml"
         # In their order: of the pools, the first is the first choice.
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        command = [sys.executable, "-m", "serve_app", "run", "--log", str(self._log), str(file)]
         with self._output.open("wb") as output:
             self._launch = subprocess.Popen(
-                [*wrapper, sys.executable, "-m", "serve_app", "run", str(file)],
+                [*wrapper, *command],
                 cwd=ROOT,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
@@ -179,9 +180,14 @@ class Server:
         """Files below the folder of Ray's session."""
         return sorted(self._folder.glob(f"ray/session_2*/{pattern}"))
 
+    def said(self) -> list[str]:
+        """The lines that the command has printed."""
+        return self._output.read_text(encoding="utf-8", errors="replace").splitlines()
+
     def output(self) -> str:
-        """What the command has printed, for messages."""
-        return self._output.read_text(encoding="utf-8", errors="replace")[-20_000:]
+        """What the command has printed, and the end of its log, for messages."""
+        log = self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+        return "\n".join([*self.said()[-100:], log[-20_000:]])
 
     # endings
 

@@ -64,6 +64,14 @@ def cold() -> Iterator[Server]:
 # ---- Before the first page -------------------------------------------------------------------
 
 
+def test_a_start_says_a_dozen_lines_and_where_the_rest_is(cold: Server) -> None:
+    eventually(lambda: any("ready after" in line for line in cold.said()), 30, "it says so")
+    said = cold.said()
+    assert len(said) <= 12
+    assert all(line.startswith("ocr-serve: ") for line in said)
+    assert any(line.startswith("ocr-serve:   log: ") for line in said)
+
+
 def test_a_fresh_start_holds_no_engine(cold: Server) -> None:
     assert cold.engine_processes() == []
     assert {model["state"] for model in cold.models().values()} == {"UNLOADED"}
@@ -231,6 +239,7 @@ def test_ctrl_c_in_the_middle_of_a_page_leaves_no_process(cold: Server) -> None:
         # Drained or refused, but the client is not left hanging.
         assert asked.exception() is None or isinstance(asked.exception(), httpx.TransportError)
     assert returncode == 0, cold.output()
+    assert all(line.startswith("ocr-serve: ") for line in cold.said()), "not the log"
     cold.assert_nothing_is_left()
 
 

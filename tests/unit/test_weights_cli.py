@@ -58,11 +58,7 @@ def test_pull_prints_directories_on_stdout_and_progress_on_stderr(
     out, err = capsys.readouterr()
     assert calls == [["det"]]
     assert out == "det  /cache/det\n"
-    assert err.splitlines() == [
-        "fetching carrier==1.0 (4.0 MB)",
-        "fetched carrier==1.0",
-        "ready det",
-    ]
+    assert err.splitlines() == ["fetching weights: carrier==1.0 (4.0 MB), and what else is missing"]
 
 
 def test_pull_without_names_means_all(
