@@ -138,12 +138,14 @@ class Line:
         box: left, top, right, bottom; pixels of the predicted picture.
         score: the recogniser's confidence, 0 to 1; 1 for the file's own text.
         source: ``ocr``, or ``layer``: the text layer of a PDF.
+        is_code: whether it is set as listings of programs are; not known of recognised lines.
     """
 
     text: str
     box: Box
     score: float
     source: LineSource = "ocr"
+    is_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from serve_app.document import Box, LineSource
 from serve_app.documents.text_layer.pieces import pieces
 from serve_app.documents.text_layer.values import Char, LayerLine, Pixels, around, is_finite
+from serve_app.engines.code_lines import code_lines, spaced
 
 # PaddleX's SortQuadBoxes: boxes that begin within so many pixels of height are one row.
 ROW_PIXELS = 10
@@ -21,6 +22,12 @@ PAINT = 255
 
 class LayerText(str):
     """Text from the layer; PaddleX hands it on as it is, so that its source is known at the end."""
+
+    __slots__ = ()
+
+
+class CodeText(LayerText):
+    """Of a line of a listing."""
 
     __slots__ = ()
 
@@ -43,7 +50,12 @@ def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:
     polys = [_poly(line.box) for line in lines]
     found = len(result["rec_texts"])
     order = row_by_row([*result["rec_polys"], *polys])
-    _extend(result, "rec_texts", [normal(line.text) for line in lines], order)
+    code = code_lines(lines)
+    texts = [
+        CodeText(spaced(line)) if index in code else normal(line.text)
+        for index, line in enumerate(lines)
+    ]
+    _extend(result, "rec_texts", texts, order)
     _extend(result, "rec_scores", [1.0] * len(lines), order)
     _extend(result, "rec_polys", polys, order)
     _extend(result, "vis_fonts", [font] * len(lines), order)

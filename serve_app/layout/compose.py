@@ -14,7 +14,8 @@ from serve_app.layout.frame import frame_of, is_on_its_side
 from serve_app.layout.furniture import is_number
 from serve_app.layout.grid import grid_of
 from serve_app.layout.joining import join, plain, vocabulary
-from serve_app.layout.labels import ASIDE, FURNITURE, PICTURES, TITLES
+from serve_app.layout.labels import ASIDE, FURNITURE, LISTING, PICTURES, TITLES
+from serve_app.layout.listings import indented, listings
 from serve_app.layout.order import reading_order, rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.paragraphs import Paragraph, paragraphs
@@ -44,7 +45,7 @@ class _Composer:
         boxes = [frame.of(line.box) for line in page.lines]
         self._regions = Regions(page, frame, boxes)
         self._units = [
-            Unit(boxes[index], line.text, index, self._regions.owners[index])
+            Unit(boxes[index], line.text, index, self._regions.owners[index], line.is_code)
             for index, line in enumerate(page.lines)
         ]
         self._words = vocabulary(line.text for line in page.lines)
@@ -105,6 +106,19 @@ class _Composer:
         yield from self._text(text)
 
     def _text(self, text: Sequence[Row]) -> Iterator[Block]:
+        for run, is_code in listings(text):
+            if is_code:
+                yield self._listing(run)
+            else:
+                yield from self._prose(run)
+
+    def _listing(self, run: Sequence[Row]) -> Block:
+        lines = _lines_of(run)
+        box = union(sound(self._page.lines[line].box) for line in lines)
+        region = self._region_of(run)
+        return Block(LISTING, box, lines, indented(run), recovered=region is None)
+
+    def _prose(self, text: Sequence[Row]) -> Iterator[Block]:
         for run, is_table in tabular_runs(text, self._size):
             if is_table:
                 yield self._table_block(run)

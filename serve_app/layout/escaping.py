@@ -71,3 +71,12 @@ def _line(line: str, starred: bool) -> str:
     if found:
         return f"{found['number']}\\{line[len(found['number']) :]}"
     return line
+
+
+def fenced(text: str) -> str:
+    """As code, in a fence that is longer than any in it; nothing in it is escaped."""
+    if not text.strip():
+        return ""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"

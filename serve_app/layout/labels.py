@@ -16,3 +16,5 @@ RUNNING = frozenset({"text", "reference", "reference_content", "abstract"})
 FURNITURE = frozenset({"header", "footer", "number"})
 #: What stands beside the text, on its side.
 ASIDE = "aside_text"
+# Lines of a program.
+LISTING = "algorithm"

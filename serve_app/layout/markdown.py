@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from serve_app.document import Block, Line
 from serve_app.layout.boxes import shared
-from serve_app.layout.escaping import escape, escape_formula, escape_heading
+from serve_app.layout.escaping import escape, escape_formula, escape_heading, fenced
 from serve_app.layout.joining import join_two
-from serve_app.layout.labels import PICTURES, RUNNING, TITLES
+from serve_app.layout.labels import LISTING, PICTURES, RUNNING, TITLES
 from serve_app.layout.paragraphs import begins_item, item_parts
 from serve_app.layout.script import is_spaceless
 from serve_app.layout.tables import clean_table
@@ -135,6 +135,8 @@ def _piece(block: Block, width: int, style: Style) -> str:
     if label == "formula":
         formula = escape_formula(block.text.strip().strip("$"))
         return f"$${formula}$$" if formula else ""
+    if label == LISTING:
+        return fenced(block.text)
     if label in TITLES and block.text:
         return "#" * max(1, block.level) + " " + escape_heading(block.text.replace("\n", " "))
     return _text(block.text)

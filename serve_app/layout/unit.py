@@ -19,6 +19,7 @@ class Unit:
         text: of a line; empty for a solid thing.
         line: index of the line; None for a solid thing.
         region: index of the region: that of a solid thing, or the one that a line lies in.
+        is_code: whether it is a line of a listing.
         members: lines of text in one region that are put into order as one thing.
     """
 
@@ -26,6 +27,7 @@ class Unit:
     text: str = ""
     line: int | None = None
     region: int | None = None
+    is_code: bool = False
     members: tuple[Unit, ...] = ()
 
     @property
@@ -75,6 +77,11 @@ class Row:
     def text(self) -> str:
         """Its cells with a space between."""
         return " ".join(cell.text.strip() for cell in self.cells)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether all of it is of a listing."""
+        return all(cell.is_code for cell in self.cells)
 
     @property
     def height(self) -> float:
