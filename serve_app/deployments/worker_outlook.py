@@ -54,6 +54,7 @@ class WorkerOutlook:
         self._pools, self._ask = pools, ask or ask_ray
         self._since: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
+        self._stands: dict[str, tuple[float, tuple[Resources, ...]]] = {}
         self._known = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
@@ -114,13 +115,29 @@ class WorkerOutlook:
             reason = no_worker_reason(
                 name, pool, cluster.nodes, unplaced, now - since, may_grow=cluster.may_grow
             )
-            if reason is None:
-                self._reasons.pop(name, None)
-            elif name not in self._reasons:
-                log.warning("no worker will come", extra={"pool": name, "cause": reason})
             if reason is not None:
-                self._reasons[name] = reason
-            metrics.no_worker.set(float(reason is not None), tags={"pool": name})
+                self._stands[name] = now + pool.place_timeout_s, cluster.nodes
+            elif self._still_stands(name, cluster, now):
+                reason = self._reasons[name]
+            self._tell(name, reason)
+
+    def _still_stands(self, pool: str, cluster: ClusterView, now: float) -> bool:
+        """Whether nothing is new since there was a reason.
+
+        Pages that are turned away ask for no worker any more, so nothing waits for a place either;
+        the next ones are not to find that out anew, each by waiting.
+        """
+        until, nodes = self._stands.get(pool, (now, ()))
+        return pool in self._reasons and now < until and nodes == cluster.nodes
+
+    def _tell(self, pool: str, reason: str | None) -> None:
+        if reason is None:
+            self._reasons.pop(pool, None)
+        else:
+            if pool not in self._reasons:
+                log.warning("no worker will come", extra={"pool": pool, "cause": reason})
+            self._reasons[pool] = reason
+        metrics.no_worker.set(float(reason is not None), tags={"pool": pool})
 
 
 def ask_ray() -> ClusterView:
