@@ -9,6 +9,7 @@ says what follows. Where nodes may be added, a pool counts as one without only a
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +26,7 @@ from serve_app.telemetry import metrics
 log = logging.getLogger("ocr_serve.gateway")
 
 LOOK_S = 1.0
+QUIET_LOOK_S = 5.0  # while nothing waits for a place
 ASK_TIMEOUT_S = 3
 FIRST_ANSWER_S = 0.8  # a request hears of it within a second
 
@@ -57,6 +59,7 @@ class WorkerOutlook:
         self._stands: dict[str, tuple[float, tuple[Resources, ...]]] = {}
         self._known = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._quiet = False
 
     def reason(self, pool: str) -> str | None:
         """Why no worker of the pool can be placed; None while one may come, or nobody knows."""
@@ -104,9 +107,10 @@ class WorkerOutlook:
                 # The last answer stands; Ray's head may be away for a while.
                 log.info("no news of the nodes", extra={"error": type(error).__name__})
             self._known.set()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(QUIET_LOOK_S if self._quiet else LOOK_S)
 
     def _judge(self, cluster: ClusterView, now: float) -> None:
+        self._quiet = not cluster.pending
         for name, pool in self._pools.items():
             unplaced = Unplaced.of(pool, cluster.pending)
             since = self._since.setdefault(name, now) if unplaced.waits else now
@@ -158,8 +162,14 @@ def ask_ray() -> ClusterView:
         for request in demand.bundles_by_count
     )
     coming = bool(status.pending_nodes or status.pending_launches)
-    may_grow = coming or IN_KUBERNETES in os.environ or more_may_come()
+    may_grow = coming or IN_KUBERNETES in os.environ or _may_grow()
     return ClusterView(nodes, pending, may_grow)
+
+
+@functools.cache
+def _may_grow() -> bool:
+    """Once: looking at all processes takes milliseconds, and the answer does not change."""
+    return more_may_come()
 
 
 def _resources(told: Mapping[str, Any]) -> Resources:
