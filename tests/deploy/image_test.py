@@ -107,7 +107,14 @@ def build(tools: Tools, pip_config: Path | None) -> None:
     if pip_config is not None:
         volumes.append(f"--volume={pip_config.resolve()}:/etc/pip.conf:ro")
     tools.run(
-        *("buildah", "build", "--format=docker", "--isolation=chroot", "--network=host"),
+        *(
+            "buildah",
+            "build",
+            "--format=docker",
+            "--layers",
+            "--isolation=chroot",
+            "--network=host",
+        ),
         *volumes,
         f"--build-arg=PYTHON_IMAGE={BASE}",
         *("--file=docker/cpu.Dockerfile", f"--tag={IMAGE}", "."),
@@ -134,8 +141,8 @@ def run_within(tools: Tools, gib: int, pages: int) -> dict[str, Any]:
     started = tools.run(
         *("podman", "run", "--detach", f"--name={name}", "--network=none", "--ulimit=host"),
         *("--read-only", "--read-only-tmpfs=false", "--user=1000", "--cap-drop=all"),
-        *("--tmpfs=/tmp:rw,size=2g,mode=1777", "--tmpfs=/home/ocr:rw,size=256m,uid=1000"),
-        *("--tmpfs=/var/lib/ocr-serve:rw,size=512m,uid=1000", "--shm-size=512m"),
+        *("--tmpfs=/tmp:rw,size=2g,mode=1777", "--tmpfs=/home/ocr:rw,size=256m,mode=1777"),
+        *("--tmpfs=/var/lib/ocr-serve:rw,size=512m,mode=1777", "--shm-size=512m"),
         *(f"--memory={gib}g", f"--memory-swap={gib}g", f"--volume={CLIENT}:/client.py:ro"),
         IMAGE,
     ).stdout.strip()
