@@ -140,6 +140,8 @@ def run_within(tools: Tools, gib: int, pages: int) -> dict[str, Any]:
     row: dict[str, Any] = {"gib": gib, "fault": ""}
     started = tools.run(
         *("podman", "run", "--detach", f"--name={name}", "--network=none", "--ulimit=host"),
+        # Ray looks for this machine's address by its name.
+        *("--hostname=ocr", "--add-host=ocr:127.0.0.1"),
         *("--read-only", "--read-only-tmpfs=false", "--user=1000", "--cap-drop=all"),
         *("--tmpfs=/tmp:rw,size=2g,mode=1777", "--tmpfs=/home/ocr:rw,size=256m,mode=1777"),
         *("--tmpfs=/var/lib/ocr-serve:rw,size=512m,mode=1777", "--shm-size=512m"),
