@@ -58,6 +58,10 @@ fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 
 	@OCR_SERVE_FUZZ_EXAMPLES=$${OCR_SERVE_FUZZ_EXAMPLES:-2000} \
 		$(BIN)/python -m pytest tests/fuzz $(ARGS)
 
+.PHONY: image-test
+image-test: setup ## build the CPU image, run it within 3, 4 and 8 GiB (buildah, podman, runc, mmdebstrap; root)
+	@$(BIN)/python -m tests.deploy.image_test $(ARGS)
+
 .PHONY: bench
 bench: setup ## in process, paddlex --serve and this server, side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

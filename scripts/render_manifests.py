@@ -29,6 +29,7 @@ DEV_SIZES = {
     },
     "pools": {"cpu": {"num_replicas": 1, "memory_bytes": 4 * 2**30}},
     "gateway": {"max_body_bytes_total": 2**28},
+    "documents": {"render_memory_bytes": 2**29, "assembly_memory_bytes": 2**29},
 }
 OVERLAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dev-cpu": (LOCAL, DEV_SIZES),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -65,9 +66,20 @@ def _auto(value: Any) -> Any:
     return value
 
 
+def _auto_or_much(value: int) -> int:
+    if value != AUTO and value < LEAST_PARSER_BYTES:
+        raise ValueError(f'should be at least {LEAST_PARSER_BYTES}, or "auto"')
+    return value
+
+
+# Libraries and a page of ordinary size: what a process that parses has at least.
+LEAST_PARSER_BYTES = 256 * 2**20
+
 AutoInt = Annotated[
     int, BeforeValidator(_auto), Field(ge=0), PlainSerializer(lambda value: value or "auto")
 ]
+
+AutoParserBytes = Annotated[AutoInt, AfterValidator(_auto_or_much)]
 
 
 class Strict(BaseModel):
@@ -528,10 +540,11 @@ class LimitSettings(Strict):
 class DocumentSettings(Strict):
     """How files become pictures, and pages become files."""
 
-    assembly_memory_bytes: PositiveInt = Field(
+    assembly_memory_bytes: AutoInt = Field(
         2**30,
         description="Of the process that puts a PDF or Word answer together; what needs more is "
-        "refused. A Word document needs its pictures twice, a PDF the file three times.",
+        "refused. A Word document needs its pictures twice, a PDF the file three times. auto: a "
+        "16th of the machine's memory, 256 MiB at least and 1 GiB at most.",
     )
 
     pdf_dpi: float = Field(
@@ -543,11 +556,10 @@ class DocumentSettings(Strict):
         description="Memory that reading a file's headers may take, beside the file. The kernel "
         "ends a process at a quarter more: the gateway's plan is readers x 1.25 x this.",
     )
-    render_memory_bytes: int = Field(
+    render_memory_bytes: AutoParserBytes = Field(
         2**30,
-        ge=256 * 2**20,
         description="Memory that rendering a page may take, in the same way: of a worker, 1.25 x "
-        "this for each engine.",
+        "this for each engine. auto: as for assembly_memory_bytes.",
     )
     render_timeout_s: PositiveFloat = Field(20.0, description="Deadline for rendering a page.")
     parsers_idle_timeout_s: PositiveFloat = Field(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,17 @@ def objections(made: Plan, environ: Mapping[str, str]) -> list[str]:
     there = Resources(made.num_cpus, made.machine.gpus, made.left_bytes)
     sized = [made.missing] if made.missing else placement.problems(made.settings, there)
     return [*prerequisites(made.settings, environ), *sized]
+
+
+def told_to_ray(made: Plan) -> dict[str, Any]:
+    """What Ray is told to have, in arguments of ``ray.init``."""
+    told = {
+        "num_cpus": made.num_cpus,
+        "object_store_memory": made.store_bytes,
+        "_memory": made.left_bytes,
+    }
+    # Ray would come to the same, with a warning of its own.
+    return {**told, "_plasma_directory": tempfile.gettempdir()} if made.store_is_slow else told
 
 
 def explain(file: Path, environ: Mapping[str, str] = os.environ) -> tuple[list[str], list[str]]:

@@ -25,7 +25,6 @@ import os
 import signal
 import socket
 import ssl
-import tempfile
 import threading
 import time
 import urllib.request
@@ -44,7 +43,6 @@ from serve_app.command.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
 from serve_app.gateway import body_window
-from serve_app.policy.sizing import Plan
 from serve_app.policy.sizing_table import summary, table, warnings
 from serve_app.settings import AppSettings, GatewaySettings
 
@@ -191,7 +189,7 @@ def run(
         "address": "local",
         "include_dashboard": dashboard,
         "_metrics_export_port": metrics_port or None,
-        **resources_of(plan),
+        **sizing.told_to_ray(plan),
     }
     if "RAY_TMPDIR" in environ:
         return launch.serve(cluster)
@@ -219,17 +217,6 @@ def _serve_in_private(launch: Launch, cluster: dict[str, Any]) -> int:
     if code != 0:
         console.say(f"Ray's logs, until the next start: {folder.ray}")
     return code
-
-
-def resources_of(plan: Plan) -> dict[str, Any]:
-    """What Ray is told to have, in arguments of ``ray.init``."""
-    told = {
-        "num_cpus": plan.num_cpus,
-        "object_store_memory": plan.store_bytes,
-        "_memory": plan.left_bytes,
-    }
-    # Ray would come to the same, with a warning of its own.
-    return {**told, "_plasma_directory": tempfile.gettempdir()} if plan.store_is_slow else told
 
 
 class Launch:

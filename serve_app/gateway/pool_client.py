@@ -13,16 +13,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import numpy as np
 import ray
 from ray import serve
-from ray.exceptions import (
-    ObjectStoreFullError,
-    OutOfDiskError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-)
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import (
     BackPressureError,
     DeploymentUnavailableError,
@@ -32,6 +25,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
 from serve_app.deploy_status import pool_status
+from serve_app.deployments.stored_file import stored
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
@@ -70,7 +64,6 @@ from serve_app.policy.quarantine import PageKey, Quarantine
 from serve_app.ports import AssembledDocument, ModelStatus, Readiness
 from serve_app.recognised import recognised_by
 from serve_app.settings import AppSettings, ModelSettings
-from serve_app.storage import temporary_full
 from serve_app.task_ledger import TaskLedger
 from serve_app.telemetry.tracing import stage
 
@@ -140,7 +133,7 @@ class PoolClient:
         deadline = clock.now() + deadline_s
         window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
         sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-        async with self._ledger.holding(request.task, "object_ref", _stored(data)) as file:
+        async with self._ledger.holding(request.task, "object_ref", stored(data)) as file:
             try:
                 for index in pages:
                     if len(window) == self._settings.gateway.window_pages:
@@ -341,21 +334,6 @@ class PoolClient:
             # Facts for an operator: what cannot be asked is missing from the list, not an error.
             _log_silent_pool(handle, error, time.monotonic() - started)
             return []
-
-
-@contextlib.asynccontextmanager
-async def _stored(data: FileBytes) -> AsyncIterator[ray.ObjectRef[Any]]:
-    """The file in the object store: put once, every page's worker maps the same copy.
-
-    The store lets go of it with the last reference: the block's, and those of calls in flight.
-    """
-    # An array, since bytes would be copied.
-    try:
-        stored = await asyncio.to_thread(ray.put, np.frombuffer(data, np.uint8))
-    except (OutOfDiskError, ObjectStoreFullError) as error:
-        log.warning("no room for a file", extra={"error": type(error).__name__})
-        raise temporary_full("the file in Ray's object store", len(data)) from None
-    yield stored
 
 
 def _quarantined(job: PageJob) -> PageQuarantined:

@@ -9,6 +9,7 @@ says what follows. Where nodes may be added, a pool counts as one without only a
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +26,7 @@ from serve_app.telemetry import metrics
 log = logging.getLogger("ocr_serve.gateway")
 
 LOOK_S = 1.0
+QUIET_LOOK_S = 5.0  # while nothing waits for a place
 ASK_TIMEOUT_S = 3
 FIRST_ANSWER_S = 0.8  # a request hears of it within a second
 
@@ -54,8 +56,10 @@ class WorkerOutlook:
         self._pools, self._ask = pools, ask or ask_ray
         self._since: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
+        self._stands: dict[str, tuple[float, tuple[Resources, ...]]] = {}
         self._known = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._quiet = False
 
     def reason(self, pool: str) -> str | None:
         """Why no worker of the pool can be placed; None while one may come, or nobody knows."""
@@ -103,9 +107,10 @@ class WorkerOutlook:
                 # The last answer stands; Ray's head may be away for a while.
                 log.info("no news of the nodes", extra={"error": type(error).__name__})
             self._known.set()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(QUIET_LOOK_S if self._quiet else LOOK_S)
 
     def _judge(self, cluster: ClusterView, now: float) -> None:
+        self._quiet = not cluster.pending
         for name, pool in self._pools.items():
             unplaced = Unplaced.of(pool, cluster.pending)
             since = self._since.setdefault(name, now) if unplaced.waits else now
@@ -114,13 +119,29 @@ class WorkerOutlook:
             reason = no_worker_reason(
                 name, pool, cluster.nodes, unplaced, now - since, may_grow=cluster.may_grow
             )
-            if reason is None:
-                self._reasons.pop(name, None)
-            elif name not in self._reasons:
-                log.warning("no worker will come", extra={"pool": name, "cause": reason})
             if reason is not None:
-                self._reasons[name] = reason
-            metrics.no_worker.set(float(reason is not None), tags={"pool": name})
+                self._stands[name] = now + pool.place_timeout_s, cluster.nodes
+            elif self._still_stands(name, cluster, now):
+                reason = self._reasons[name]
+            self._tell(name, reason)
+
+    def _still_stands(self, pool: str, cluster: ClusterView, now: float) -> bool:
+        """Whether nothing is new since there was a reason.
+
+        Pages that are turned away ask for no worker any more, so nothing waits for a place either;
+        the next ones are not to find that out anew, each by waiting.
+        """
+        until, nodes = self._stands.get(pool, (now, ()))
+        return pool in self._reasons and now < until and nodes == cluster.nodes
+
+    def _tell(self, pool: str, reason: str | None) -> None:
+        if reason is None:
+            self._reasons.pop(pool, None)
+        else:
+            if pool not in self._reasons:
+                log.warning("no worker will come", extra={"pool": pool, "cause": reason})
+            self._reasons[pool] = reason
+        metrics.no_worker.set(float(reason is not None), tags={"pool": pool})
 
 
 def ask_ray() -> ClusterView:
@@ -141,8 +162,14 @@ def ask_ray() -> ClusterView:
         for request in demand.bundles_by_count
     )
     coming = bool(status.pending_nodes or status.pending_launches)
-    may_grow = coming or IN_KUBERNETES in os.environ or more_may_come()
+    may_grow = coming or IN_KUBERNETES in os.environ or _may_grow()
     return ClusterView(nodes, pending, may_grow)
+
+
+@functools.cache
+def _may_grow() -> bool:
+    """Once: looking at all processes takes milliseconds, and the answer does not change."""
+    return more_may_come()
 
 
 def _resources(told: Mapping[str, Any]) -> Resources:

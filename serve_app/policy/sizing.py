@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from serve_app.document import FileKind, PageInfo
 from serve_app.page_load import page_load
 from serve_app.policy.model_estimators import ModelEstimators
-from serve_app.settings import AUTO, AppSettings, PoolSettings
+from serve_app.settings import AUTO, LEAST_PARSER_BYTES, AppSettings, PoolSettings
 
 MIB = 2**20
 
@@ -49,6 +49,9 @@ RENDERING_BYTES = 64 * MIB
 # the memory: at least one body of the largest size and a half, at most what was fixed before.
 FILES_SHARE = 1 / 32
 MOST_BODY_BYTES = 2**30
+# What a hostile page, or the largest answer, may take of a process of its own: never much of the
+# machine. Honest ones take a fraction of it.
+PARSER_SHARE, MOST_PARSER_BYTES = 1 / 16, 2**30
 LEAST_STORE_BYTES, MOST_STORE_BYTES = 96 * MIB, 2 * 2**30
 
 # Pools on GPUs book RAM for the engines' CPU side; nobody has measured it on many machines.
@@ -142,6 +145,8 @@ def has_auto(settings: AppSettings) -> bool:
     """Whether anything is left to be sized by the machine."""
     return AUTO in (
         settings.gateway.max_body_bytes_total,
+        settings.documents.render_memory_bytes,
+        settings.documents.assembly_memory_bytes,
         *(model.max_concurrent_predictions for model in settings.models.values()),
         *(pool.memory_bytes for pool in settings.pools.values()),
         *(pool.num_replicas for pool in settings.pools.values()),
@@ -233,6 +238,15 @@ def _with_workers(settings: AppSettings, engines: int) -> AppSettings:
 
 
 def _with_files(settings: AppSettings, machine: Machine) -> AppSettings:
+    parser = int(machine.memory_bytes * PARSER_SHARE)
+    parser = max(min(parser, MOST_PARSER_BYTES), LEAST_PARSER_BYTES)
+    documents = settings.documents
+    sized = {
+        "render_memory_bytes": documents.render_memory_bytes or parser,
+        "assembly_memory_bytes": documents.assembly_memory_bytes or parser,
+    }
+    documents = documents.model_copy(update=sized)
+    settings = settings.model_copy(update={"documents": documents})
     gateway = settings.gateway
     if gateway.max_body_bytes_total != AUTO:
         return settings

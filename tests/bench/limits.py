@@ -1,4 +1,4 @@
-"""``python -m tests.bench.limits [--gib 2 3 4 8]``: the server in control groups of those sizes.
+"""``python -m tests.bench.limits [--gib 2 3 4 8]``: the server within control groups.
 
 For each size a server with configs/local.yaml (`auto`), alone in a memory group whose limit the
 kernel enforces and Ray sees: time to ready or the sentence of the refusal, engines, pages a second

@@ -17,7 +17,7 @@ import pytest
 from tests.deploy.fake_nodes import FakeCluster, fake_cluster
 from tests.e2e.server import Server, app_args, checkout_importable, running
 from tests.e2e.waiting import eventually
-from tests.faults.scene import MIB, fault_config, pages
+from tests.faults.scene import MIB, code_of, fault_config, pages
 from tests.integration.nvml_stub.builder import (
     StubGpu,
     build_stub,
@@ -110,3 +110,22 @@ def test_pages_bring_a_gpu_node_and_it_goes_when_nobody_asks(cluster: FakeCluste
         timeline.when("the worker has gone", lambda: workers(cluster) == 0, IDLE_TIMEOUT_S + 30)
         timeline.when("the node has gone", lambda: cluster.nodes == 1, 90)
         assert server.http.get("/readyz").status_code == 200
+
+
+def test_pages_for_a_node_that_never_comes_are_told_so(cluster: FakeCluster) -> None:
+    """No node of the cluster's kinds has eight GPUs: 503 after the time-out, then at once."""
+    never = config()
+    pool = app_args(never)["pools"]["gpu"]
+    pool |= {"num_gpus": 8, "place_timeout_s": 5}
+    never["applications"][0]["deployments"][0]["ray_actor_options"]["num_gpus"] = 8
+    with running(never, cluster.environment) as server:
+        first = server.parse(pages(1))
+        assert (first.status_code, code_of(first)) == (503, "no_worker"), first.text
+        began = time.monotonic()
+        second = server.parse(pages(1))
+        assert time.monotonic() - began < 1
+        assert (second.status_code, code_of(second)) == (503, "no_worker")
+        assert "8 of a GPU" in second.json()["error"]["message"]
+        ready = server.http.get("/readyz")
+        assert ready.status_code == 503
+        assert "8 of a GPU" in ready.json()["pools"]["gpu"]["no_worker"]

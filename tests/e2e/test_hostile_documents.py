@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from serve_app.policy.sizing import Machine, plan
 from serve_app.settings import AppSettings
 from tests.documents import page_text, text_pdf
 from tests.e2e.ledger import ledger_is_zero
@@ -115,7 +116,8 @@ def test_bombs_are_refused_within_their_budgets_and_honest_pages_are_answered(
 
 def test_the_plan_of_the_shipped_configuration() -> None:
     """What the README's table of memory says of hostile files."""
-    settings = AppSettings.model_validate(app_args(shipped_config()))
+    declared = AppSettings.model_validate(app_args(shipped_config()))
+    settings = plan(declared, Machine(24 * 2**30, "of the machine", 0, 2)).settings
     documents, readers = settings.documents, settings.gateway.readers
     assert (readers, 1.25 * documents.reader_memory_bytes / MIB) == (4, 320)
     assert 1.25 * documents.render_memory_bytes / MIB == 1280

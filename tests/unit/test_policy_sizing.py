@@ -104,6 +104,12 @@ def test_all_cpus_of_a_large_machine_do_not_make_a_small_container_large() -> No
     assert made.settings.models["ocr"].max_concurrent_predictions == 1
 
 
+def test_a_hostile_page_takes_little_of_a_small_machine() -> None:
+    small, large = (plan(LOCAL, machine(gib)).settings.documents for gib in (4, 24))
+    assert (small.render_memory_bytes, small.assembly_memory_bytes) == (256 * MIB, 256 * MIB)
+    assert (large.render_memory_bytes, large.assembly_memory_bytes) == (GIB, GIB)
+
+
 def test_a_small_dev_shm_is_one_warning() -> None:
     tight = dataclasses.replace(machine(8), shm_bytes=64 * MIB)
     made = plan(LOCAL, tight)

@@ -49,6 +49,27 @@ def test_what_waits_is_known_by_its_size() -> None:
     assert not Unplaced.of(POOL, [Resources(0.5, 0, 3 * GIB)]).waits
 
 
+def test_a_reason_stands_until_something_is_new() -> None:
+    """GIVEN pages that were turned away: none asks any more, and the next one is told at once."""
+    one = WorkerOutlook({"cpu": POOL}, lambda: pytest.fail("not asked"))
+    asks = ClusterView((NODE,), (worker(POOL),), may_grow=True)
+    silent = ClusterView((NODE,), (), may_grow=True)
+    one._judge(asks, 0.0)
+    assert one.reason("cpu") is None
+    one._judge(asks, 61.0)
+    assert one.reason("cpu")
+    one._judge(silent, 62.0)
+    one._judge(silent, 120.0)
+    assert one.reason("cpu")
+    one._judge(silent, 122.0)
+    assert one.reason("cpu") is None, "tried anew"
+    one._judge(asks, 200.0)
+    one._judge(asks, 261.0)
+    assert one.reason("cpu")
+    one._judge(ClusterView((NODE, LARGE), (), may_grow=True), 262.0)
+    assert one.reason("cpu") is None, "a node has come"
+
+
 def outlook(*views: ClusterView) -> WorkerOutlook:
     seen = iter(views)
     return WorkerOutlook({"cpu": POOL}, lambda: next(seen))
