@@ -247,6 +247,13 @@ class PageNotFound(JobNotFound):
     code = "page_not_found"
 
 
+class FileNotKept(OcrServeError):
+    """There is no such uploaded file (any more), or none that the caller may know of."""
+
+    code = "file_not_found"
+    status = 404
+
+
 class JobNotDone(OcrServeError):
     """The whole result of a job was asked for, but it has not ended, or not well."""
 

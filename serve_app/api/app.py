@@ -42,6 +42,8 @@ from serve_app.api.job_intake import KEY_HEADER
 from serve_app.api.job_result import JobResults
 from serve_app.api.jobs import JobRoutes
 from serve_app.api.keyless import Keyless, Listening
+from serve_app.api.mistral import MistralRoutes
+from serve_app.api.mistral_files import MistralFileRoutes
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddle_jobs import PaddleJobRoutes
@@ -127,11 +129,15 @@ def build_http_app(
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
+    files: MistralFileRoutes | None = None
     if jobs is not None:
         results = JobResults(service, jobs, tasks.spools)
         paddle = PaddleJobRoutes(service, settings, jobs, results, fetch)
         routers.append(JobRoutes(service, settings, jobs, results, fetch).router(client, place))
         routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
+        files = MistralFileRoutes(service, settings, jobs, fetch)
+        routers += [files.router(client, place), files.signed_router(anybody, place)]
+    routers.append(MistralRoutes(service, settings, tasks, fetch, files).router(client, place))
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
     for router in routers:

@@ -76,9 +76,28 @@ def json_example(example: object) -> dict[str, Any]:
     return {"application/json": {"example": example}}
 
 
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Its JSON schema without references: what they would refer to is not part of the page."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolved(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(name := value.get("$ref"), str):
+            return resolved(definitions[name.rsplit("/", 1)[-1]])
+        # What tells alternatives apart refers to them by name, too.
+        return {key: resolved(one) for key, one in value.items() if key != "discriminator"}
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole
+
+
 def json_body(model: type[BaseModel], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """``openapi_extra`` of a route that reads a JSON body of ``model``."""
-    content = {"application/json": {"schema": model.model_json_schema(), "examples": examples}}
+    content = {"application/json": {"schema": schema_of(model), "examples": examples}}
     return {"requestBody": {"required": True, "content": content}}
 
 

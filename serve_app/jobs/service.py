@@ -34,6 +34,8 @@ from serve_app.jobs.job_changes import LOOK_AGAIN_S, JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.sweeper import Sweeper
+from serve_app.jobs.uploads import KIND as UPLOAD
+from serve_app.jobs.uploads import StoredUploads
 from serve_app.policy.job import Job, JobRules, cancelled
 from serve_app.policy.job_queue import QueueBounds
 from serve_app.ports import DocumentService
@@ -58,7 +60,7 @@ class Order:
     model: str
     priority: Priority
     deadline_s: float | None = None
-    kind: Literal["v1", "paddle"] = "v1"
+    kind: Literal["v1", "paddle", "docling", "upload"] = "v1"
     asked_model: str = ""
     batch: str | None = None
     idempotency_key: str | None = None
@@ -121,6 +123,7 @@ class Jobs:
             service, store, files, settings, self.ledger, self.changes, self._has_ended
         )
         self._sweeper = Sweeper(store, files, self._rules, self._was_swept)
+        self.uploads = StoredUploads(store, files, self._bounds, own.retention_s)
         self._secret: bytes | None = None
         self.stopping = False
 
@@ -194,7 +197,8 @@ class Jobs:
             JobNotFound: there is none, or it is another owner's.
         """
         job = await self._store.get(job_id)
-        if job is None or not (caller.all_jobs or job.owner == caller.name):
+        may_know = job is not None and (caller.all_jobs or job.owner == caller.name)
+        if job is None or not may_know or job.kind == UPLOAD:
             raise JobNotFound(f"There is no job {job_id[:64]!r}")
         return job
 

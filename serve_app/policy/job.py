@@ -116,7 +116,7 @@ class Job:
     ended_at: float | None = None
     expires_at: float | None = None
     fault: Fault | None = None
-    kind: Literal["v1", "paddle"] = "v1"
+    kind: Literal["v1", "paddle", "docling", "upload"] = "v1"
     asked_model: str = ""
     batch: str | None = None
     idempotency_key: str | None = None

@@ -93,6 +93,7 @@ async def test_docs_and_openapi_are_served() -> None:
     assert set(spec["paths"]) == {
         "/v1/parse",
         "/v1/models",
+        "/v1/ocr",
         "/ocr",
         "/layout-parsing",
         "/paddleocr",
