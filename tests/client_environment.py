@@ -63,7 +63,12 @@ def _pip_install(python: Path, packages: tuple[str, ...]) -> None:
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-compile", *packages]
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
+        command,
+        env={**os.environ, "PYTHONPATH": ""},  # what is there is not in the environment
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_S,
     )
     if done.returncode == 0:
         return

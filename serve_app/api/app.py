@@ -30,6 +30,8 @@ from serve_app.api.context import (
     RequestContext,
     RequestContextMiddleware,
 )
+from serve_app.api.docling import DoclingRoutes
+from serve_app.api.docling_tasks import DoclingTaskRoutes
 from serve_app.api.documentation import DocumentationRoutes
 from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
@@ -135,8 +137,12 @@ def build_http_app(
         paddle = PaddleJobRoutes(service, settings, jobs, results, fetch)
         routers.append(JobRoutes(service, settings, jobs, results, fetch).router(client, place))
         routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
+        tasks_of_docling = DoclingTaskRoutes(service, settings, jobs, results, fetch)
+        routers.append(tasks_of_docling.router(client, place))
         files = MistralFileRoutes(service, settings, jobs, fetch)
         routers += [files.router(client, place), files.signed_router(anybody, place)]
+    docling = DoclingRoutes(service, settings, tasks, fetch)
+    routers += [docling.router(client, place), docling.version_router(anybody)]
     routers.append(MistralRoutes(service, settings, tasks, fetch, files).router(client, place))
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _MISTRAL = ("/v1/ocr", "/v1/files")
-_DOCLING = ("/v1/convert", "/v1/status", "/v1/result")
+_DOCLING = ("/v1/convert", "/v1/status", "/v1/result", "/version")
 
 
 def foreign_body(path: str, status: int, code: str, message: str) -> dict[str, Any] | None:

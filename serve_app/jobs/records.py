@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -22,6 +22,7 @@ class JobSpec:
         pages: indexes from 0, in the order of the answer.
         params: as they were given, for the form of the answer.
         name: what the client calls the file; "" if it did not say.
+        protocol: further options, of the protocol that it came by.
     """
 
     info: DocumentInfo
@@ -29,6 +30,7 @@ class JobSpec:
     options: PredictOptions
     params: Mapping[str, str]
     name: str = ""
+    protocol: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
