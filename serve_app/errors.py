@@ -189,6 +189,13 @@ class AnswerTooLarge(LimitExceeded):
     code = "answer_too_large"
 
 
+class UnsupportedEncoding(InvalidRequest):
+    """The body is compressed in a way that is not known here."""
+
+    code = "unsupported_encoding"
+    status = 415
+
+
 class BodyTooSlow(LimitExceeded):
     """The request body was not there in time, or came too slowly."""
 

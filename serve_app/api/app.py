@@ -44,6 +44,7 @@ from serve_app.api.job_intake import KEY_HEADER
 from serve_app.api.job_result import JobResults
 from serve_app.api.jobs import JobRoutes
 from serve_app.api.keyless import Keyless, Listening
+from serve_app.api.loaders import LoaderRoutes
 from serve_app.api.mistral import MistralRoutes
 from serve_app.api.mistral_files import MistralFileRoutes
 from serve_app.api.models import ModelRoutes
@@ -141,6 +142,7 @@ def build_http_app(
         routers.append(tasks_of_docling.router(client, place))
         files = MistralFileRoutes(service, settings, jobs, fetch)
         routers += [files.router(client, place), files.signed_router(anybody, place)]
+    routers.append(LoaderRoutes(service, settings, tasks, fetch).router(client, place))
     docling = DoclingRoutes(service, settings, tasks, fetch)
     routers += [docling.router(client, place), docling.version_router(anybody)]
     routers.append(MistralRoutes(service, settings, tasks, fetch, files).router(client, place))
@@ -164,7 +166,7 @@ def build_http_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.gateway.allowed_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=CORS_HEADERS,
         )
     app.add_middleware(HeadersMiddleware)

@@ -84,7 +84,7 @@ class DoclingWriter(RecordWriter):
     async def _written(self, writer: Writer, records: Spool, result: Spool, work: Work) -> None:
         """One of our own formats, as a JSON string."""
         await _put(result, b'"')
-        await result.append(lambda: _escaped(writer.head(work)))
+        await result.append(lambda: escaped(writer.head(work)))
         notices: Sequence[str] = ()
         async for item in self._items(records):
             if isinstance(item, list):
@@ -93,7 +93,7 @@ class DoclingWriter(RecordWriter):
                 await result.append(partial(_escaped_by, writer.failed, item))
             else:
                 await result.append(partial(_escaped_by, writer.page, item))
-        await result.append(lambda: _escaped(writer.tail(work, notices)))
+        await result.append(lambda: escaped(writer.tail(work, notices)))
         await _put(result, b'"')
 
     def _items(self, records: Spool) -> AsyncIterator[PageResult | FailedPage | list[str]]:
@@ -172,10 +172,10 @@ async def _put(spool: Spool, piece: bytes) -> None:
 
 
 def _escaped_by(write: Callable[..., Iterable[bytes]], item: object) -> Iterator[bytes]:
-    return _escaped(write(item))
+    return escaped(write(item))
 
 
-def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """As the inside of a JSON string; each piece is whole UTF-8."""
     return (_escaped_text(piece) for piece in pieces)
 

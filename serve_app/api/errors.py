@@ -39,7 +39,7 @@ MAX_CAUSES = 8
 
 OUR_PREFIX = "/v1/"
 JOB_API_PREFIX = "/api/v2/"
-OUR_PATHS = frozenset({"/livez", "/readyz"})
+OUR_PATHS = frozenset({"/livez", "/readyz", "/process", "/tika/text"})
 
 
 NOT_AN_OBJECT = {

@@ -67,6 +67,7 @@ TOO_SLOW = BodyTooSlow(
     8192,
     "gateway.min_body_bytes_per_s",
 )
+NO_ENCODING = "Content-Encoding 'br' is not supported: send gzip, or the body as it is"
 FROM_ELSEWHERE = "A web page of another site asks"
 CHART_NOTICE = "useChartRecognition was asked for, but this server has no model for charts"
 
@@ -116,6 +117,7 @@ PADDLEX_ERRORS: dict[int | str, dict[str, Any]] = {
     403: _failed("Without keys: another host's name, or another site's page", 403, FROM_ELSEWHERE),
     408: _failed("The body did not come in time", 408, str(TOO_SLOW)),
     413: _failed("The body is too big", 413, str(TOO_LARGE)),
+    415: _failed("Its Content-Encoding is not gzip", 415, NO_ENCODING),
     422: _failed("A wrong field, an unreadable file, a limit", 422, "Invalid input file"),
     429: _failed(
         "Above a limit of the key or the address; see Retry-After", 429, "too many requests"
@@ -235,6 +237,7 @@ OUR_ERRORS: dict[int | str, dict[str, Any]] = {
         limit=TOO_LARGE.limit,
         config_key=TOO_LARGE.config_key,
     ),
+    415: our_error("Its Content-Encoding is not gzip", "unsupported_encoding", NO_ENCODING),
     422: our_error(
         "A wrong parameter, an unreadable file, a limit",
         "invalid_request",
@@ -256,6 +259,13 @@ HOCR_EXAMPLE = (
 ALTO_EXAMPLE = "<alto>…<String HPOS='9' VPOS='11' … WC='0.998' CONTENT='Hello 42'/>…</alto>\n"
 
 
+# Of a JSON body, beside the parameters.
+EITHER = {
+    "url": {"type": "string", "description": "Where the file is (url_fetch)"},
+    "file": {"type": "string", "description": "The file, base64"},
+}
+
+
 def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """POST /v1/parse, with its query parameters."""
     file = {"type": "string", "format": "binary"}
@@ -263,6 +273,7 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
+        "application/json": {"schema": {"type": "object", "properties": EITHER}},
     }
     page = {"page": 1, "width": 150, "height": 40, "dpi": None, "scale": 1.0, "text": ["Hello 42"]}
     document = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_app.api.examples import OUR_ERRORS, json_example, our_error
+from serve_app.api.examples import EITHER, OUR_ERRORS, json_example, our_error
 from serve_app.api.job_views import job_view, page_view
 from serve_app.api.parse_params import openapi_parameters
 from serve_app.jobs.records import StoredPage
@@ -61,14 +61,10 @@ def submit(settings: AppSettings) -> dict[str, Any]:
     """POST /v1/jobs."""
     file = {"type": "string", "format": "binary"}
     form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
-    either = {
-        "url": {"type": "string", "description": "Where the file is (url_fetch)"},
-        "file": {"type": "string", "description": "The file, base64"},
-    }
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
-        "application/json": {"schema": {"type": "object", "properties": either}},
+        "application/json": {"schema": {"type": "object", "properties": EITHER}},
     }
     number = {"type": "number", "exclusiveMinimum": 0, "maximum": settings.jobs.deadline_s}
     own = [

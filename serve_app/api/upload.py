@@ -167,7 +167,7 @@ async def _file_of(form: FormData, part: str, fetch: Fetch, body: Body) -> tuple
     text = data.decode("utf-8", "replace").strip()
     if is_url(text):
         return await fetch(text, body.hold), name
-    if text.isprintable() and "." in text:  # the name of a file, not the file
+    if text.isprintable():  # the name of a file, most likely, and not the file
         raise InvalidRequest(f"The part `{part}` must be a file: in curl, -F {part}=@NAME")
     return data, name
 

@@ -120,7 +120,9 @@ def _load(format_: AssembledFormat) -> None:
     if format_ == "docx":
         from serve_app.formats import word  # noqa: F401
     elif format_ in ("docling", "doctags"):
-        from serve_app.formats import docling  # noqa: F401
+        from serve_app.formats import docling
+
+        docling.warm_up()
     else:
         from PIL import Image
 

@@ -135,6 +135,15 @@ class Docling:
             self._document.add_text(DocItemLabel.TEXT, text, prov=prov, parent=picture)
 
 
+def warm_up() -> None:
+    """Have docling-core load what it loads at its first use."""
+    for tags in (False, True):
+        document = Docling("", Selection(), tags=tags)
+        block = Block("text", (0.0, 0.0, 1.0, 1.0), text="a")
+        document.add(PageResult(0, 1, 1, b"{}", (), blocks=(block,)))
+        document.save([])
+
+
 def _where(block: Block, page: int, text: str) -> ProvenanceItem:
     left, top, right, bottom = block.box
     box = BoundingBox(l=left, t=top, r=right, b=bottom, coord_origin=CoordOrigin.TOPLEFT)
