@@ -450,6 +450,11 @@ class JobSettings(Strict):
     max_failures: PositiveInt = Field(
         10, description="Tries of a job in a row, without a page in between, before it has failed."
     )
+    webhooks: bool = Field(
+        False,
+        description="Whether jobs may name a `callback_url` that is told of their end. Needs "
+        "$OCR_SERVE_WEBHOOK_SECRET (whsec_ and base64), and asks hosts and ports as `url_fetch`.",
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^/?#]+(/[^?#]*)?$",

@@ -70,6 +70,9 @@ def submit(settings: AppSettings) -> dict[str, Any]:
     own = [
         _parameter("deadline_s", number, "The job expires after this many seconds"),
         _parameter("visualize", {"type": "boolean"}, "Also keep drawn pictures of the pages"),
+        _parameter(
+            "callback_url", {"type": "string"}, "Told of the job's end (jobs.webhooks), signed"
+        ),
         _parameter("Idempotency-Key", {"type": "string"}, "The same key: the same job", "header"),
     ]
     return {

@@ -94,6 +94,7 @@ class JobRoutes:
             params.priority,
             params.deadline_s,
             idempotency_key=key,
+            callback_url=params.callback_url,
         )
         job = await before(deadline, self._jobs.submit(order))
         context_of(request).facts |= {"job": job.id, "pages": job.pages}

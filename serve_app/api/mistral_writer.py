@@ -9,7 +9,7 @@ from typing import Any
 
 from serve_app.api.json_pieces import dump
 from serve_app.api.pages import Work
-from serve_app.document import Box, FailedPage, PageInfo, PageResult
+from serve_app.document import Box, FailedPage, Markdown, PageInfo, PageResult
 from serve_app.documents.assemble import replace_pictures
 
 # Of a picture that does not say: a pixel is a point then.
@@ -56,7 +56,7 @@ class MistralWriter:
         """One element, counted from 0."""
         markdown = page.markdown
         boxes = {block.image: block.box for block in page.blocks if block.image}
-        ids = self._ids(markdown.images if markdown else {}, boxes)
+        ids = self._ids(_shown(markdown), boxes)
         text = "\n".join(page.text) if markdown is None else _renamed(markdown.text, ids)
         dpi = self._infos[page.index].dpi
         size = {
@@ -112,6 +112,14 @@ class MistralWriter:
             **dict(zip(names, corners, strict=True)),
             "image_base64": coded if self._pictures.embedded else None,
         }
+
+
+def _shown(markdown: Markdown | None) -> list[str]:
+    """Pictures that the text refers to; a page may have others, of tables that were read."""
+    keys: list[str] = []
+    if markdown is not None:
+        replace_pictures(markdown.text, keys.append)
+    return [key for key in dict.fromkeys(keys) if key in markdown.images] if markdown else []
 
 
 def _renamed(text: str, ids: Mapping[str, str | None]) -> str:

@@ -18,6 +18,7 @@ from serve_app.api.gate import RequestGate
 from serve_app.api.keyless import Listening
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
+from serve_app.api.webhooks import webhooks_of
 from serve_app.deployments.operator_client import OperatorClient
 from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
@@ -85,7 +86,9 @@ class Gateway:
     def _make_jobs(self, ledger: TaskLedger) -> Jobs:
         folder = jobs_folder(self._settings.jobs, os.environ)
         log.info("jobs are kept in a folder", extra={"folder": str(folder)})
-        return Jobs(self._service, *stores(folder), self._settings, ledger, _job_ended)
+        store, files = stores(folder)
+        webhooks = webhooks_of(self._settings, store, os.environ)
+        return Jobs(self._service, store, files, self._settings, ledger, _job_ended, webhooks)
 
     async def __del__(self) -> None:
         await self._request_log.close()

@@ -95,6 +95,10 @@ class JobStore(Protocol):
         """Those past their deadline that have not ended, and ended ones past their retention."""
         ...
 
+    async def callbacks_due(self, now: float, limit: int) -> Sequence[Job]:
+        """Those whose callback is to be told by now, the longest due first."""
+        ...
+
     async def remove(self, job_id: str) -> None:
         """Forget the job and its pages, if there is one."""
         ...

@@ -36,6 +36,7 @@ from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.sweeper import Sweeper
 from serve_app.jobs.uploads import KIND as UPLOAD
 from serve_app.jobs.uploads import StoredUploads
+from serve_app.jobs.webhooks import Webhooks
 from serve_app.policy.job import Job, JobRules, cancelled
 from serve_app.policy.job_queue import QueueBounds
 from serve_app.ports import DocumentService
@@ -51,7 +52,7 @@ class Order:
 
     Attributes:
         deadline_s: seconds from now; None: the configured one.
-        asked_model, batch, idempotency_key: see ``policy.job.Job``.
+        asked_model, batch, idempotency_key, callback_url: see ``policy.job.Job``.
     """
 
     owner: str
@@ -64,6 +65,7 @@ class Order:
     asked_model: str = ""
     batch: str | None = None
     idempotency_key: str | None = None
+    callback_url: str = ""
 
 
 @dataclass(slots=True)
@@ -102,6 +104,7 @@ class Jobs:
         store, files: where they are kept.
         ledger: of what pages under way and answers hold.
         ended: called with every job that ended in this process.
+        webhooks: tells callbacks; None: nobody is told.
     """
 
     def __init__(
@@ -112,7 +115,9 @@ class Jobs:
         settings: AppSettings,
         ledger: TaskLedger | None = None,
         ended: Callable[[Job], None] = lambda job: None,
+        webhooks: Webhooks | None = None,
     ) -> None:
+        self.webhooks = webhooks
         self.settings, self.ledger = settings.jobs, ledger or TaskLedger()
         self.changes, self.waiters = JobChanges(), Waiters(settings.jobs.max_waiting)
         self._store, self._files, self._report = store, files, ended
@@ -131,6 +136,8 @@ class Jobs:
         """Begin to drive and to sweep; on the event loop."""
         self._driver.start()
         self._sweeper.start()
+        if self.webhooks is not None:
+            self.webhooks.start()
 
     async def finish(self, timeout_s: float) -> None:
         """Drive no further page; those under way are waited for. What is left is queued again."""
@@ -141,6 +148,8 @@ class Jobs:
         """Stop, and let go of the stores."""
         await self.finish(0)
         await self._sweeper.close()
+        if self.webhooks is not None:
+            await self.webhooks.close()
         await self._store.close()
         await self._files.close()
 
@@ -171,6 +180,7 @@ class Jobs:
             batch=order.batch,
             idempotency_key=order.idempotency_key,
             fingerprint=fingerprint,
+            callback_url=order.callback_url,
         )
         return await self._queue(job, order)
 
@@ -332,6 +342,8 @@ class Jobs:
             "error": job.fault.code if job.fault else None,
         }
         log.info("job ended", extra=facts)
+        if self.webhooks is not None and job.callback_url:
+            self.webhooks.wake()
         self._report(job)
 
 
