@@ -24,8 +24,8 @@ from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.facts import TaskRecord
-from serve_app.jobs.folder import jobs_folder, stores
 from serve_app.jobs.service import Jobs
+from serve_app.jobs.stores import stores_of
 from serve_app.policy.job import Job
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
@@ -84,9 +84,7 @@ class Gateway:
         return ended
 
     def _make_jobs(self, ledger: TaskLedger) -> Jobs:
-        folder = jobs_folder(self._settings.jobs, os.environ)
-        log.info("jobs are kept in a folder", extra={"folder": str(folder)})
-        store, files = stores(folder)
+        store, files = stores_of(self._settings.jobs, os.environ)
         webhooks = webhooks_of(self._settings, store, os.environ)
         return Jobs(self._service, store, files, self._settings, ledger, _job_ended, webhooks)
 

@@ -51,6 +51,7 @@ class StoredPage:
 
 
 _JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
+_PAGE = TypeAdapter(StoredPage)
 _OPTIONS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(type_) for name, type_ in OPTION_TYPES.items()
 }
@@ -64,6 +65,16 @@ def job_to_text(job: Job) -> bytes:
 def job_from_text(text: bytes | str) -> Job:
     """Inverse of ``job_to_text``; also of that of a version with fewer fields."""
     return _JOB.validate_json(text)
+
+
+def page_to_text(page: StoredPage, number: int) -> bytes:
+    """JSON, with the page's number."""
+    return _PAGE.dump_json(replace(page, number=number), exclude_defaults=True)
+
+
+def page_from_text(text: bytes | str) -> StoredPage:
+    """Inverse of ``page_to_text``."""
+    return _PAGE.validate_json(text)
 
 
 def spec_to_text(spec: JobSpec) -> bytes:
