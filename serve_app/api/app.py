@@ -32,7 +32,7 @@ from serve_app.api.context import (
 )
 from serve_app.api.docling import DoclingRoutes
 from serve_app.api.docling_tasks import DoclingTaskRoutes
-from serve_app.api.documentation import DocumentationRoutes
+from serve_app.api.documentation import DescribedApp, DocumentationRoutes
 from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.gate import RequestGate
@@ -107,7 +107,7 @@ def build_http_app(
         jobs: behind the routes of jobs, without it they are not there. Started and closed with
             the application.
     """
-    app = FastAPI(
+    app = DescribedApp(
         title="ocr-serve",
         version=_version(),
         description=DESCRIPTION,
@@ -115,6 +115,7 @@ def build_http_app(
         redirect_slashes=False,  # see ``door.py``
         lifespan=_with(jobs),
     )
+    app.asks_for_keys = settings.auth.required
     tasks = tasks or RequestTasks(Spools(settings))
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
     fetch = fetch or (

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serve_app.api import answer_schemas as answers
 from serve_app.api import docling_schemas as schemas
 from serve_app.api.docling_request import DoclingOptions, SourceRequest
 from serve_app.api.examples import (
@@ -129,6 +130,9 @@ VERSION: dict[str, Any] = {
     "operation_id": "version",
     "summary": "Which server this is (docling)",
     "responses": {
-        200: {"content": json_example({"ocr-serve": "0.1.0", "docling-serve": "1 (API)"})}
+        200: {
+            "model": answers.VersionAnswer,
+            "content": json_example({"ocr-serve": "0.1.0", "docling-serve": "1 (API)"}),
+        }
     },
 }

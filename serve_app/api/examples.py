@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serve_app.api import answer_schemas as answers
 from serve_app.api import schemas
 from serve_app.errors import BodyTooSlow, OcrServeError, RequestTooLarge
 
@@ -210,7 +211,11 @@ PADDLEOCR = _layout_parsing("paddleocr", "Alias of /layout-parsing")
 def our_error(description: str, code: str, message: str, **details: object) -> dict[str, Any]:
     """A documented error in our own envelope."""
     error = {"code": code, "message": message, "request_id": REQUEST_ID, **details}
-    return {"description": description, "content": json_example({"error": error})}
+    return {
+        "model": answers.ErrorAnswer,
+        "description": description,
+        "content": json_example({"error": error}),
+    }
 
 
 OUR_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -259,6 +264,7 @@ HOCR_EXAMPLE = (
 ALTO_EXAMPLE = "<alto>…<String HPOS='9' VPOS='11' … WC='0.998' CONTENT='Hello 42'/>…</alto>\n"
 
 
+TEXT = {"type": "string"}
 # Of a JSON body, beside the parameters.
 EITHER = {
     "url": {"type": "string", "description": "Where the file is (url_fetch)"},
@@ -281,13 +287,18 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "pages": [{**page, "markdown": "Hello 42", "furniture": [], "result": HELLO_BLOCK}],
         "notices": [],
     }
-    answers = {
-        "text/markdown": {"example": MARKDOWN_EXAMPLE},
-        "text/plain": {"example": "Hello 42\n"},
+    content_of_answer = {
         "application/json": {"example": document},
-        "text/html": {"example": HTML_EXAMPLE},
-        "text/vnd.hocr+html": {"example": HOCR_EXAMPLE},
-        "application/xml": {"example": ALTO_EXAMPLE},
+        "text/markdown": {"schema": TEXT, "example": MARKDOWN_EXAMPLE},
+        "text/plain": {"schema": TEXT, "example": "Hello 42\n"},
+        "text/html": {"schema": TEXT, "example": HTML_EXAMPLE},
+        "text/vnd.hocr+html": {"schema": TEXT, "example": HOCR_EXAMPLE},
+        "application/xml": {"schema": TEXT, "example": ALTO_EXAMPLE},
+    }
+    good = {
+        "model": answers.ParsedDocument,
+        "description": "The document; JSON with `format=json` or `chunks`",
+        "content": content_of_answer,
     }
     return {
         "operation_id": "parse",
@@ -301,14 +312,16 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "parameters": list(parameters),
             "requestBody": {"required": True, "content": content},
         },
-        "responses": {200: {"description": "The document", "content": answers}, **OUR_ERRORS},
+        "responses": {200: good, **OUR_ERRORS},
     }
 
 
 LIVEZ: dict[str, Any] = {
     "operation_id": "livez",
     "summary": "The process lives",
-    "responses": {200: {"content": json_example({"status": "alive"})}},
+    "responses": {
+        200: {"model": answers.AliveAnswer, "content": json_example({"status": "alive"})}
+    },
 }
 
 _POOLS_READY = {"cpu": {"ready": True, "replicas": 1}}
@@ -318,8 +331,12 @@ READYZ: dict[str, Any] = {
     "operation_id": "readyz",
     "summary": "Requests can be answered now",
     "responses": {
-        200: {"content": json_example({"ready": True, "pools": _POOLS_READY})},
+        200: {
+            "model": answers.ReadyAnswer,
+            "content": json_example({"ready": True, "pools": _POOLS_READY}),
+        },
         503: {
+            "model": answers.ReadyAnswer,
             "description": "Not now; `pools` says why",
             "content": json_example({"ready": False, "pools": _POOLS_NOT_READY}),
         },
@@ -350,7 +367,12 @@ _OCR = {
 MODELS: dict[str, Any] = {
     "operation_id": "models",
     "summary": "The declared models: state, where they are loaded, pid, memory",
-    "responses": {200: {"content": json_example({"models": [_STRUCTURE, _OCR]})}},
+    "responses": {
+        200: {
+            "model": answers.ModelsAnswer,
+            "content": json_example({"models": [_STRUCTURE, _OCR]}),
+        }
+    },
 }
 
 
@@ -386,6 +408,7 @@ MEMORY: dict[str, Any] = {
     "responses": {
         **_OPERATOR_ERRORS,
         200: {
+            "model": answers.MemoryAnswer,
             "description": "One entry per GPU and per node's RAM.",
             "content": json_example(
                 {
@@ -420,6 +443,7 @@ TASKS: dict[str, Any] = {
     "responses": {
         **_OPERATOR_ERRORS,
         200: {
+            "model": answers.TasksAnswer,
             "description": "Newest first; a whole request has no page.",
             "content": json_example(
                 {
@@ -477,7 +501,11 @@ def order(action: str) -> dict[str, Any]:
         "summary": f"{action.capitalize()} a model",
         "operation_id": f"{action}Model",
         "responses": {
-            200: {"description": "As ordered.", "content": json_example(example)},
+            200: {
+                "model": answers.OrderAnswer,
+                "description": "As ordered.",
+                "content": json_example(example),
+            },
             409: {"description": "Not done in time: `pending` and `errors` say where."},
             **_OPERATOR_ERRORS,
         },
