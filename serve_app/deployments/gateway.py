@@ -24,6 +24,7 @@ from serve_app.deployments.pool_client import PoolClient
 from serve_app.deployments.request_log import RequestLog
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.facts import TaskRecord
+from serve_app.jobs.records import Totals
 from serve_app.jobs.service import Jobs
 from serve_app.jobs.stores import stores_of
 from serve_app.policy.job import Job
@@ -86,7 +87,9 @@ class Gateway:
     def _make_jobs(self, ledger: TaskLedger) -> Jobs:
         store, files = stores_of(self._settings.jobs, os.environ)
         webhooks = webhooks_of(self._settings, store, os.environ)
-        return Jobs(self._service, store, files, self._settings, ledger, _job_ended, webhooks)
+        return Jobs(
+            self._service, store, files, self._settings, ledger, _job_ended, webhooks, _jobs_counted
+        )
 
     async def __del__(self) -> None:
         await self._request_log.close()
@@ -119,6 +122,12 @@ def _serve_host() -> str | None:
 
 def _job_ended(job: Job) -> None:
     metrics.jobs.inc(tags={"model": job.model, "state": job.state})
+
+
+def _jobs_counted(totals: Totals) -> None:
+    metrics.stored_jobs.set(totals.queued, tags={"state": "queued"})
+    metrics.stored_jobs.set(totals.running, tags={"state": "running"})
+    metrics.stored_job_bytes.set(totals.stored_bytes)
 
 
 def _request_ended(context: RequestContext) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from serve_app.document import FileBytes
-from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.policy.job import Change, Job, JobRules, Lease
 from serve_app.policy.job_queue import QueueBounds, QueueView
 
@@ -97,6 +97,10 @@ class JobStore(Protocol):
 
     async def callbacks_due(self, now: float, limit: int) -> Sequence[Job]:
         """Those whose callback is to be told by now, the longest due first."""
+        ...
+
+    async def totals(self) -> Totals:
+        """Of all owners."""
         ...
 
     async def remove(self, job_id: str) -> None:

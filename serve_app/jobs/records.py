@@ -50,6 +50,15 @@ class StoredPage:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is in a store now: jobs that wait and that are driven; bytes of files and results."""
+
+    queued: int = 0
+    running: int = 0
+    stored_bytes: int = 0
+
+
 _JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
 _PAGE = TypeAdapter(StoredPage)
 _OPTIONS: Mapping[str, TypeAdapter[Any]] = {

@@ -23,6 +23,7 @@ from serve_app.jobs import redis_queue
 from serve_app.jobs.records import (
     JobSpec,
     StoredPage,
+    Totals,
     job_from_text,
     page_from_text,
     page_to_text,
@@ -254,6 +255,13 @@ class RedisStore:
             return await redis_queue.jobs_of(self._redis, self._keys, ids)
 
         return await self._ask(look())
+
+    async def totals(self) -> Totals:
+        """See ``ports.JobStore``."""
+        totals = await self._ask(_numbers(self._redis, self._keys("totals")))
+        running = int(sum((await self._ask(_numbers(self._redis, self._keys("running")))).values()))
+        opened = int(totals.get("open", 0))
+        return Totals(opened - running, running, int(totals.get("bytes", 0)))
 
     async def remove(self, job_id: str) -> None:
         """See ``ports.JobStore``."""

@@ -32,7 +32,7 @@ from serve_app.jobs.caller import Caller
 from serve_app.jobs.driver import INPUT, Driver, page_name
 from serve_app.jobs.job_changes import LOOK_AGAIN_S, JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
-from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.jobs.sweeper import Sweeper
 from serve_app.jobs.uploads import KIND as UPLOAD
 from serve_app.jobs.uploads import StoredUploads
@@ -105,6 +105,7 @@ class Jobs:
         ledger: of what pages under way and answers hold.
         ended: called with every job that ended in this process.
         webhooks: tells callbacks; None: nobody is told.
+        counted: called now and then with what is stored.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Jobs:
         ledger: TaskLedger | None = None,
         ended: Callable[[Job], None] = lambda job: None,
         webhooks: Webhooks | None = None,
+        counted: Callable[[Totals], None] = lambda totals: None,
     ) -> None:
         self.webhooks = webhooks
         self.settings, self.ledger = settings.jobs, ledger or TaskLedger()
@@ -127,7 +129,7 @@ class Jobs:
         self._driver = Driver(
             service, store, files, settings, self.ledger, self.changes, self._has_ended
         )
-        self._sweeper = Sweeper(store, files, self._rules, self._was_swept)
+        self._sweeper = Sweeper(store, files, self._rules, self._was_swept, counted)
         self.uploads = StoredUploads(store, files, self._bounds, own.retention_s)
         self._secret: bytes | None = None
         self.stopping = False
