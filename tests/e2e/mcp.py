@@ -99,7 +99,10 @@ class Client:
 
     def read(self, tool: str, file: Path) -> str:
         """The text that the tool gives for a file."""
-        arguments = {"input_data": str(file)}
+        return self.call(tool, input_data=str(file))
+
+    def call(self, tool: str, **arguments: Any) -> str:
+        """The text that the tool gives."""
         result = self._call("tools/call", {"name": tool, "arguments": arguments})
         assert not result.get("isError"), result
         return "\n".join(item["text"] for item in result["content"] if item["type"] == "text")
