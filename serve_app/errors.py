@@ -190,6 +190,13 @@ class AnswerTooLarge(LimitExceeded):
     code = "answer_too_large"
 
 
+class UnsupportedEncoding(InvalidRequest):
+    """The body is compressed in a way that is not known here."""
+
+    code = "unsupported_encoding"
+    status = 415
+
+
 class BodyTooSlow(LimitExceeded):
     """The request body was not there in time, or came too slowly."""
 
@@ -246,6 +253,13 @@ class PageNotFound(JobNotFound):
     """The job has no such page, or the page no such picture. Not (yet), it may be."""
 
     code = "page_not_found"
+
+
+class FileNotKept(OcrServeError):
+    """There is no such uploaded file (any more), or none that the caller may know of."""
+
+    code = "file_not_found"
+    status = 404
 
 
 class JobNotDone(OcrServeError):

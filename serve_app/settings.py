@@ -468,13 +468,23 @@ class JobSettings(Strict):
 
     enabled: bool = Field(
         True,
-        description="Whether there are jobs. Their store is a folder: several gateways share it on "
-        "one machine only.",
+        description="Whether there are jobs. Their store is a folder, for gateways on one "
+        "machine; on several: `records_url` and `files_url`.",
     )
     folder: Path | None = Field(
         None,
         description="Of records, files and results; default: $OCR_SERVE_STATE/jobs, else "
         "~/.local/state/ocr-serve/jobs.",
+    )
+    records_url: str | None = Field(
+        None,
+        description="redis:// or rediss://, for gateways on several machines; "
+        "$OCR_SERVE_JOBS_RECORDS_URL wins. Default: a database in `folder`.",
+    )
+    files_url: str | None = Field(
+        None,
+        description="A folder of an object store, such as s3://bucket/ocr-jobs, by a driver of "
+        "fsspec. Default: `folder`, which then has to be one that all gateways share.",
     )
     max_running: PositiveInt = Field(
         2, description="Jobs driven at once per gateway; each with gateway.window_pages."
@@ -506,6 +516,11 @@ class JobSettings(Strict):
     )
     max_failures: PositiveInt = Field(
         10, description="Tries of a job in a row, without a page in between, before it has failed."
+    )
+    webhooks: bool = Field(
+        False,
+        description="Whether jobs may name a `callback_url` that is told of their end. Needs "
+        "$OCR_SERVE_WEBHOOK_SECRET (whsec_ and base64), and asks hosts and ports as `url_fetch`.",
     )
     public_url: str | None = Field(
         None,

@@ -30,7 +30,9 @@ from serve_app.api.context import (
     RequestContext,
     RequestContextMiddleware,
 )
-from serve_app.api.documentation import DocumentationRoutes
+from serve_app.api.docling import DoclingRoutes
+from serve_app.api.docling_tasks import DoclingTaskRoutes
+from serve_app.api.documentation import DescribedApp, DocumentationRoutes
 from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.gate import RequestGate
@@ -42,6 +44,9 @@ from serve_app.api.job_intake import KEY_HEADER
 from serve_app.api.job_result import JobResults
 from serve_app.api.jobs import JobRoutes
 from serve_app.api.keyless import Keyless, Listening
+from serve_app.api.loaders import LoaderRoutes
+from serve_app.api.mistral import MistralRoutes
+from serve_app.api.mistral_files import MistralFileRoutes
 from serve_app.api.models import ModelRoutes
 from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddle_jobs import PaddleJobRoutes
@@ -102,7 +107,7 @@ def build_http_app(
         jobs: behind the routes of jobs, without it they are not there. Started and closed with
             the application.
     """
-    app = FastAPI(
+    app = DescribedApp(
         title="ocr-serve",
         version=_version(),
         description=DESCRIPTION,
@@ -110,6 +115,7 @@ def build_http_app(
         redirect_slashes=False,  # see ``door.py``
         lifespan=_with(jobs),
     )
+    app.asks_for_keys = settings.auth.required
     tasks = tasks or RequestTasks(Spools(settings))
     gate = gate or RequestGate(settings.gateway.max_ongoing_requests)
     fetch = fetch or (
@@ -127,11 +133,20 @@ def build_http_app(
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
+    files: MistralFileRoutes | None = None
     if jobs is not None:
         results = JobResults(service, jobs, tasks.spools)
         paddle = PaddleJobRoutes(service, settings, jobs, results, fetch)
         routers.append(JobRoutes(service, settings, jobs, results, fetch).router(client, place))
         routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
+        tasks_of_docling = DoclingTaskRoutes(service, settings, jobs, results, fetch)
+        routers.append(tasks_of_docling.router(client, place))
+        files = MistralFileRoutes(service, settings, jobs, fetch)
+        routers += [files.router(client, place), files.signed_router(anybody, place)]
+    routers.append(LoaderRoutes(service, settings, tasks, fetch).router(client, place))
+    docling = DoclingRoutes(service, settings, tasks, fetch)
+    routers += [docling.router(client, place), docling.version_router(anybody)]
+    routers.append(MistralRoutes(service, settings, tasks, fetch, files).router(client, place))
     if operator is not None:
         routers.append(OperatorRoutes(operator).router(operators))
     for router in routers:
@@ -152,7 +167,7 @@ def build_http_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.gateway.allowed_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=CORS_HEADERS,
         )
     app.add_middleware(HeadersMiddleware)

@@ -6,9 +6,10 @@ that process one by one, and its result is spooled. Neither is ever in memory as
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
@@ -23,6 +24,8 @@ from serve_app.ports import DocumentService
 MEDIA_TYPES: dict[AssembledFormat, str] = {
     "pdf": "application/pdf",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "docling": "application/json",
+    "doctags": "application/json",  # a string, as a member of a larger answer
 }
 _RECORD = struct.Struct("<cI")  # kind, bytes that follow
 _PAGE, _FAILED, _NOTICES = b"P", b"F", b"N"
@@ -44,9 +47,13 @@ class RecordWriter:
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """What is needed of it."""
-        parts = packed(page, self._format)
+        parts = self.packed(page)
         yield _RECORD.pack(_PAGE, sum(map(len, parts)))
         yield from parts
+
+    def packed(self, page: PageResult) -> list[bytes]:
+        """A page's record."""
+        return packed(page, self._format)
 
     def failed(self, page: FailedPage) -> Iterator[bytes]:
         """Its number."""
@@ -67,21 +74,49 @@ class RecordWriter:
         Raises:
             OcrServeError: see ``ports.DocumentService.assemble``.
         """
-        plan = Plan(self._format, work.info.kind, work.pages, work.name, self._selection)
+        return await self.put_together(self._format, records, result, work, deadline)
+
+    async def put_together(
+        self,
+        format_: AssembledFormat,
+        records: Spool,
+        result: Spool,
+        work: Work,
+        deadline: Deadline,
+    ) -> Sequence[str]:
+        """As ``assemble``, in any of the formats.
+
+        Raises: as ``assemble``.
+        """
+        plan = Plan(format_, work.info.kind, work.pages, work.name, self._selection)
         begun = self._service.assemble(plan, work.data, deadline_s=deadline.remaining_s())
         more: Sequence[str] = ()
         async with begun as document:
-            await records.rewind()
-            while head := await records.read(_RECORD.size):
-                kind, size = _RECORD.unpack(head)
-                data = await records.read(size)
-                if kind == _PAGE:
-                    await document.page(decode_result(data))
-                elif kind == _FAILED:
-                    await document.failed(self._failures[int(data)])
-                else:
-                    more = await document.finish(json.loads(data))
+            async with closing(read_records(records, self._failures)) as items:
+                async for item in items:
+                    if isinstance(item, PageResult):
+                        await document.page(item)
+                    elif isinstance(item, FailedPage):
+                        await document.failed(item)
+                    else:
+                        more = await document.finish(item)
             async with closing(document.read()) as pieces:
                 async for piece in pieces:
                     await result.append(lambda piece=piece: [piece])  # type: ignore[misc]
         return more
+
+
+async def read_records(
+    records: Spool, failures: Mapping[int, FailedPage]
+) -> AsyncIterator[PageResult | FailedPage | list[str]]:
+    """What was written, in order; at last the notices."""
+    await records.rewind()
+    while head := await records.read(_RECORD.size):
+        kind, size = _RECORD.unpack(head)
+        data = await records.read(size)
+        if kind == _PAGE:
+            yield await asyncio.to_thread(decode_result, data)
+        elif kind == _FAILED:
+            yield failures[int(data)]
+        else:
+            yield json.loads(data)

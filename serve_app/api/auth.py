@@ -1,8 +1,8 @@
 """Who may ask: every route names the role that it needs, and asks for it before its handler runs.
 
-`Authorization: Bearer KEY` or `token KEY`, in any case. An application with a way
-in that asks nobody is not built (``check_roles``). Probes and the documentation are for anybody,
-since who probes has no secrets. Where no keys are in use ``keyless.py`` decides instead.
+`Authorization: Bearer KEY` or `token KEY`, in any case; else `X-Api-Key: KEY`. An application with
+a way in that asks nobody is not built (``check_roles``). Probes and the documentation are for
+anybody, since who probes has no secrets. Where no keys are in use ``keyless.py`` decides instead.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from serve_app.settings import AppSettings
 
 RouteRole = Literal["anybody", "client", "operator"]
 SCHEMES = frozenset({"bearer", "token"})
+KEY_HEADER = "x-api-key"  # docling-serve's clients send this one
 BUSY_RETRY_S = 1.0
 ADMITTED, CALLER = "admitted", "caller"
 
@@ -129,7 +130,9 @@ class Guard:
 def _presented(request: Request) -> str:
     """The key in the request; empty if there is none."""
     scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
-    return presented.strip() if scheme.lower() in SCHEMES else ""
+    if scheme.lower() in SCHEMES:
+        return presented.strip()
+    return request.headers.get(KEY_HEADER, "").strip()
 
 
 def caller_of(request: Request) -> Caller:

@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from serve_app.api.content_encoding import decoder_of
 from serve_app.clock import now
 from serve_app.errors import BodyTooSlow, RequestTooLarge, UploadsFull
 from serve_app.policy.body_pace import BodyPace, slowest
@@ -32,7 +33,8 @@ class Body:
 
     Attributes:
         request: whose body it is.
-        received_bytes: so far.
+        received_bytes: so far, as they came.
+        size_bytes: the same without their Content-Encoding.
         share: what it holds of the budget.
     """
 
@@ -46,7 +48,7 @@ class Body:
         clock: Callable[[], float] = now,
     ) -> None:
         self.request, self.share = request, share
-        self.received_bytes = 0
+        self.received_bytes = self.size_bytes = 0
         self._max_bytes, self._pace, self._clock = max_bytes, pace, clock
         self._declared = declared_bytes(request.headers)
         self._begun_s = clock()
@@ -74,21 +76,30 @@ class Body:
         return data
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes, each piece held before it is given out.
+        """The body as it comes, each piece held before it is given out; gzip is undone.
 
         Raises:
+            UnsupportedEncoding, InvalidRequest: see ``content_encoding.py``.
             RequestTooLarge: at once if Content-Length says so, else when a limit is crossed.
             UploadsFull: there is no room for it now.
             BodyTooSlow: it did not come in time.
         """
+        decoder = decoder_of(self.request.headers)
         self._check_size(self._declared)
         self._check_room(self._declared)
+        if decoder.encoded:
+            self._declared = 0  # nothing is known of what it becomes
         async with aclosing(self.request.stream()) as stream:
             while (chunk := await self._next(stream)) is not None:
                 self.received_bytes += len(chunk)
-                self._check_size(self.received_bytes)
-                self._hold_ahead()
-                yield chunk
+                for piece in decoder.pieces(chunk):
+                    self.size_bytes += len(piece)
+                    self._check_size(self.size_bytes)
+                    self._hold_ahead()
+                    yield piece
+                    if decoder.encoded:
+                        await asyncio.sleep(0)  # others have their turn: it may be much
+        decoder.end()
 
     def hold(self, size_bytes: int) -> None:
         """Hold this many bytes in all, for copies and for what is fetched.
@@ -140,10 +151,10 @@ class Body:
             self._refuse(size_bytes)
 
     def _hold_ahead(self) -> None:
-        ahead = max(STEP_BYTES, 2 * self.received_bytes)
+        ahead = max(STEP_BYTES, 2 * self.size_bytes)
         wanted = min(ahead, self._declared or self._max_bytes)
         if not self.share.grow_to(wanted):
-            self.hold(self.received_bytes)
+            self.hold(self.size_bytes)
 
     def _refuse(self, size_bytes: int) -> None:
         budget = self.share.budget

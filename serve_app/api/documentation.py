@@ -1,11 +1,47 @@
 """GET /openapi.json, and /docs that shows it."""
 
+from typing import Any
+
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.params import Depends
+from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
+from serve_app.api.auth import role_of
+
 SCHEMA_PATH, DOCS_PATH = "/openapi.json", "/docs"
+SCHEMES: dict[str, dict[str, str]] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
+
+
+class DescribedApp(FastAPI):
+    """An application whose description says which routes ask for a key.
+
+    Attributes:
+        asks_for_keys: whether any does.
+    """
+
+    asks_for_keys = False
+
+    def openapi(self) -> dict[str, Any]:
+        """OpenAPI; made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = super().openapi()
+            if self.asks_for_keys:
+                _describe_keys(self.openapi_schema, self)
+        return self.openapi_schema
+
+
+def _describe_keys(schema: dict[str, Any], app: FastAPI) -> None:
+    schema["components"]["securitySchemes"] = SCHEMES
+    schema["security"] = [{name: []} for name in SCHEMES]
+    for route in app.routes:
+        if isinstance(route, APIRoute) and role_of(route) == "anybody":
+            for operation in schema["paths"].get(route.path, {}).values():
+                operation["security"] = []
 
 
 class DocumentationRoutes:

@@ -1,8 +1,9 @@
 """Every error as an HTTP answer: the one table, and the three envelopes it is written in.
 
 PaddleX's envelope on PaddleX's routes and on unknown paths, ours below ``/v1/`` and for the
-probes, the Job API's below ``/api/v2/``. The statuses and codes themselves are attributes of the
-classes in ``serve_app.errors``, and what of their texts a client may read.
+probes, the Job API's below ``/api/v2/``, those of other servers on their routes
+(``foreign_errors.py``). The statuses and codes themselves are attributes of the classes in
+``serve_app.errors``, and what of their texts a client may read.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from serve_app.api.context import RequestContext, context_of
+from serve_app.api.foreign_errors import foreign_body
 from serve_app.errors import (
     BodyTooSlow,
     InvalidFile,
@@ -38,7 +40,7 @@ MAX_CAUSES = 8
 
 OUR_PREFIX = "/v1/"
 JOB_API_PREFIX = "/api/v2/"
-OUR_PATHS = frozenset({"/livez", "/readyz"})
+OUR_PATHS = frozenset({"/livez", "/readyz", "/process", "/tika/text"})
 
 
 NOT_AN_OBJECT = {
@@ -153,6 +155,10 @@ def error_response(request: Request, exc: BaseException) -> JSONResponse:
     body: dict[str, Any]
     if request.url.path.startswith(JOB_API_PREFIX):
         return _job_api_response(error)
+    if (
+        foreign := foreign_body(request.url.path, error.status, error.code, error.message)
+    ) is not None:
+        return JSONResponse(foreign, error.status, dict(error.headers))
     if uses_our_envelope(request.url.path):
         fields = {"code": error.code, "message": error.message, "request_id": context.request_id}
         body = {"error": {**fields, **error.details}}

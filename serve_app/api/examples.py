@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from serve_app.api import answer_schemas as answers
 from serve_app.api import schemas
 from serve_app.errors import BodyTooSlow, OcrServeError, RequestTooLarge
 
@@ -67,6 +68,7 @@ TOO_SLOW = BodyTooSlow(
     8192,
     "gateway.min_body_bytes_per_s",
 )
+NO_ENCODING = "Content-Encoding 'br' is not supported: send gzip, or the body as it is"
 FROM_ELSEWHERE = "A web page of another site asks"
 CHART_NOTICE = "useChartRecognition was asked for, but this server has no model for charts"
 
@@ -76,9 +78,28 @@ def json_example(example: object) -> dict[str, Any]:
     return {"application/json": {"example": example}}
 
 
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Its JSON schema without references: what they would refer to is not part of the page."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [resolved(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(name := value.get("$ref"), str):
+            return resolved(definitions[name.rsplit("/", 1)[-1]])
+        # What tells alternatives apart refers to them by name, too.
+        return {key: resolved(one) for key, one in value.items() if key != "discriminator"}
+
+    whole: dict[str, Any] = resolved(schema)
+    return whole
+
+
 def json_body(model: type[BaseModel], examples: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """``openapi_extra`` of a route that reads a JSON body of ``model``."""
-    content = {"application/json": {"schema": model.model_json_schema(), "examples": examples}}
+    content = {"application/json": {"schema": schema_of(model), "examples": examples}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -97,6 +118,7 @@ PADDLEX_ERRORS: dict[int | str, dict[str, Any]] = {
     403: _failed("Without keys: another host's name, or another site's page", 403, FROM_ELSEWHERE),
     408: _failed("The body did not come in time", 408, str(TOO_SLOW)),
     413: _failed("The body is too big", 413, str(TOO_LARGE)),
+    415: _failed("Its Content-Encoding is not gzip", 415, NO_ENCODING),
     422: _failed("A wrong field, an unreadable file, a limit", 422, "Invalid input file"),
     429: _failed(
         "Above a limit of the key or the address; see Retry-After", 429, "too many requests"
@@ -189,7 +211,11 @@ PADDLEOCR = _layout_parsing("paddleocr", "Alias of /layout-parsing")
 def our_error(description: str, code: str, message: str, **details: object) -> dict[str, Any]:
     """A documented error in our own envelope."""
     error = {"code": code, "message": message, "request_id": REQUEST_ID, **details}
-    return {"description": description, "content": json_example({"error": error})}
+    return {
+        "model": answers.ErrorAnswer,
+        "description": description,
+        "content": json_example({"error": error}),
+    }
 
 
 OUR_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -216,6 +242,7 @@ OUR_ERRORS: dict[int | str, dict[str, Any]] = {
         limit=TOO_LARGE.limit,
         config_key=TOO_LARGE.config_key,
     ),
+    415: our_error("Its Content-Encoding is not gzip", "unsupported_encoding", NO_ENCODING),
     422: our_error(
         "A wrong parameter, an unreadable file, a limit",
         "invalid_request",
@@ -237,6 +264,14 @@ HOCR_EXAMPLE = (
 ALTO_EXAMPLE = "<alto>…<String HPOS='9' VPOS='11' … WC='0.998' CONTENT='Hello 42'/>…</alto>\n"
 
 
+TEXT = {"type": "string"}
+# Of a JSON body, beside the parameters.
+EITHER = {
+    "url": {"type": "string", "description": "Where the file is (url_fetch)"},
+    "file": {"type": "string", "description": "The file, base64"},
+}
+
+
 def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """POST /v1/parse, with its query parameters."""
     file = {"type": "string", "format": "binary"}
@@ -244,6 +279,7 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
+        "application/json": {"schema": {"type": "object", "properties": EITHER}},
     }
     page = {"page": 1, "width": 150, "height": 40, "dpi": None, "scale": 1.0, "text": ["Hello 42"]}
     document = {
@@ -251,13 +287,18 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "pages": [{**page, "markdown": "Hello 42", "furniture": [], "result": HELLO_BLOCK}],
         "notices": [],
     }
-    answers = {
-        "text/markdown": {"example": MARKDOWN_EXAMPLE},
-        "text/plain": {"example": "Hello 42\n"},
+    content_of_answer = {
         "application/json": {"example": document},
-        "text/html": {"example": HTML_EXAMPLE},
-        "text/vnd.hocr+html": {"example": HOCR_EXAMPLE},
-        "application/xml": {"example": ALTO_EXAMPLE},
+        "text/markdown": {"schema": TEXT, "example": MARKDOWN_EXAMPLE},
+        "text/plain": {"schema": TEXT, "example": "Hello 42\n"},
+        "text/html": {"schema": TEXT, "example": HTML_EXAMPLE},
+        "text/vnd.hocr+html": {"schema": TEXT, "example": HOCR_EXAMPLE},
+        "application/xml": {"schema": TEXT, "example": ALTO_EXAMPLE},
+    }
+    good = {
+        "model": answers.ParsedDocument,
+        "description": "The document; JSON with `format=json` or `chunks`",
+        "content": content_of_answer,
     }
     return {
         "operation_id": "parse",
@@ -271,14 +312,16 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
             "parameters": list(parameters),
             "requestBody": {"required": True, "content": content},
         },
-        "responses": {200: {"description": "The document", "content": answers}, **OUR_ERRORS},
+        "responses": {200: good, **OUR_ERRORS},
     }
 
 
 LIVEZ: dict[str, Any] = {
     "operation_id": "livez",
     "summary": "The process lives",
-    "responses": {200: {"content": json_example({"status": "alive"})}},
+    "responses": {
+        200: {"model": answers.AliveAnswer, "content": json_example({"status": "alive"})}
+    },
 }
 
 _POOLS_READY = {"cpu": {"ready": True, "replicas": 1}}
@@ -288,8 +331,12 @@ READYZ: dict[str, Any] = {
     "operation_id": "readyz",
     "summary": "Requests can be answered now",
     "responses": {
-        200: {"content": json_example({"ready": True, "pools": _POOLS_READY})},
+        200: {
+            "model": answers.ReadyAnswer,
+            "content": json_example({"ready": True, "pools": _POOLS_READY}),
+        },
         503: {
+            "model": answers.ReadyAnswer,
             "description": "Not now; `pools` says why",
             "content": json_example({"ready": False, "pools": _POOLS_NOT_READY}),
         },
@@ -320,7 +367,12 @@ _OCR = {
 MODELS: dict[str, Any] = {
     "operation_id": "models",
     "summary": "The declared models: state, where they are loaded, pid, memory",
-    "responses": {200: {"content": json_example({"models": [_STRUCTURE, _OCR]})}},
+    "responses": {
+        200: {
+            "model": answers.ModelsAnswer,
+            "content": json_example({"models": [_STRUCTURE, _OCR]}),
+        }
+    },
 }
 
 
@@ -356,6 +408,7 @@ MEMORY: dict[str, Any] = {
     "responses": {
         **_OPERATOR_ERRORS,
         200: {
+            "model": answers.MemoryAnswer,
             "description": "One entry per GPU and per node's RAM.",
             "content": json_example(
                 {
@@ -390,6 +443,7 @@ TASKS: dict[str, Any] = {
     "responses": {
         **_OPERATOR_ERRORS,
         200: {
+            "model": answers.TasksAnswer,
             "description": "Newest first; a whole request has no page.",
             "content": json_example(
                 {
@@ -447,7 +501,11 @@ def order(action: str) -> dict[str, Any]:
         "summary": f"{action.capitalize()} a model",
         "operation_id": f"{action}Model",
         "responses": {
-            200: {"description": "As ordered.", "content": json_example(example)},
+            200: {
+                "model": answers.OrderAnswer,
+                "description": "As ordered.",
+                "content": json_example(example),
+            },
             409: {"description": "Not done in time: `pending` and `errors` say where."},
             **_OPERATOR_ERRORS,
         },

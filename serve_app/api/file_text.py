@@ -21,11 +21,14 @@ LONG_BYTES = 1024 * 1024
 # A short body, the text of its file and the file are there at the same time.
 SHORT_COPIES = 3
 MAX_URL_BYTES = 64 * 1024
-KEY = b"file"
+# Where the file may stand: keys, and how deep in brackets.
+Place = tuple[frozenset[bytes], range]
+FILE: Place = (frozenset({b"file"}), range(1, 2))
 # A search step: short enough for other threads to have their turn.
 WINDOW_BYTES = 1024 * 1024
 MAX_TOKENS = 4 * intake.MAX_JSON_VALUES
 ESCAPE_CHARS = 6  # \u002f
+MAX_KEY_BYTES = 32
 
 _MARK = re.compile(rb'["{}\[\]]')
 _VALUE = re.compile(rb'[ \t\r\n]*:[ \t\r\n]*"')
@@ -99,8 +102,11 @@ class FileText:
             raise intake.not_base64() from None
 
 
-async def json_of(body: Body) -> tuple[object, FileText | None]:
+async def json_of(body: Body, place: Place = FILE) -> tuple[object, FileText | None]:
     """The value of the body; the text of a long ``file`` is apart.
+
+    Args:
+        place: of the file, in protocols that call it otherwise.
 
     Raises: as ``Body.read`` and ``take_apart``.
     """
@@ -108,10 +114,10 @@ async def json_of(body: Body) -> tuple[object, FileText | None]:
     intake.check_json(raw, body.request.headers.get("content-type", ""))
     if len(raw) <= LONG_BYTES:
         body.hold(SHORT_COPIES * len(raw))
-    return await in_thread(len(raw), lambda: take_apart(raw))
+    return await in_thread(len(raw), lambda: take_apart(raw, place))
 
 
-def take_apart(body: bytearray) -> tuple[object, FileText | None]:
+def take_apart(body: bytearray, place: Place = FILE) -> tuple[object, FileText | None]:
     """The value of a JSON body, with an empty ``file`` if that is long; and its text.
 
     Raises:
@@ -120,7 +126,7 @@ def take_apart(body: bytearray) -> tuple[object, FileText | None]:
     """
     if len(body) <= LONG_BYTES:
         return intake.load_json(body), None
-    found = _Search(body).file()
+    found = _Search(body, place).file()
     if found is None:
         raise intake.too_complex(_too_much())
     rest = body[: found.start] + body[found.end :]
@@ -136,12 +142,13 @@ def _too_much() -> str:
 class _Search:
     """Walks over the strings and brackets of a body; what is no JSON is found out by a parser."""
 
-    def __init__(self, body: bytearray) -> None:
+    def __init__(self, body: bytearray, place: Place) -> None:
         self._body = body
+        self._keys, self._depths = place
         self._tokens = 0
 
     def file(self) -> FileText | None:
-        """The last string that is the value of a ``file`` of the outermost object."""
+        """The last string that is the value of such a key."""
         found, at, depth = None, 0, 0
         while (mark := self._mark(at)) >= 0:
             self._count()
@@ -152,7 +159,7 @@ class _Search:
                 depth -= 1
             else:
                 end = self._string_end(at)
-                is_key = depth == 1 and end - at == len(KEY) and self._body[at:end] == KEY
+                is_key = depth in self._depths and self._is_key(at, end)
                 value = _VALUE.match(self._body, end + 1) if is_key else None
                 at = end + 1
                 if value is not None:
@@ -160,6 +167,9 @@ class _Search:
                     found = FileText(self._body, value.end(), end)
                     at = end + 1
         return found
+
+    def _is_key(self, at: int, end: int) -> bool:
+        return end - at <= MAX_KEY_BYTES and bytes(self._body[at:end]) in self._keys
 
     def _mark(self, at: int) -> int:
         """The next quote or bracket; -1 if there is none."""

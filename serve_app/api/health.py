@@ -33,6 +33,9 @@ class HealthRoutes:
         router.add_api_route("/livez", self.livez, **examples.LIVEZ)
         router.add_api_route("/readyz", self.readyz, **examples.READYZ)
         router.add_api_route("/health", self.health, **examples.HEALTH)
+        for path in ("/livez", "/readyz", "/health"):  # some probes ask for no body
+            handler = getattr(self, path[1:])
+            router.add_api_route(path, handler, methods=["HEAD"], include_in_schema=False)
         return router
 
     async def livez(self) -> Response:

@@ -40,6 +40,10 @@ BASE64_SLICE_CHARS = 1024 * 1024
 DATA_URL_HEADER_CHARS = 256
 MAX_LEFT_OVER_CHARS = 8  # a last group, and the padding that some clients always add
 
+A_FORM = (
+    "Send JSON (Content-Type: application/json) with `file` as base64 or a URL; forms with a file "
+    "go to /v1/parse"
+)
 _URLSAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\r\n\f\v"
 
@@ -67,6 +71,8 @@ def check_json(body: FileBytes, content_type: str) -> None:
     """
     if not body:
         raise InvalidBody([{"type": "missing", "loc": "body", "msg": "Field required"}])
+    if content_type.lower().startswith("multipart/form-data"):
+        raise InvalidBody([{**NOT_AN_OBJECT, "msg": A_FORM}])
     if not is_json(content_type):
         raise InvalidBody([NOT_AN_OBJECT])
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_app.api.examples import OUR_ERRORS, json_example, our_error
+from serve_app.api import answer_schemas as answers
+from serve_app.api.examples import EITHER, OUR_ERRORS, TEXT, json_example, our_error
 from serve_app.api.job_views import job_view, page_view
 from serve_app.api.parse_params import openapi_parameters
 from serve_app.jobs.records import StoredPage
 from serve_app.policy.job import Job
 from serve_app.settings import AppSettings
 
+BINARY = {"type": "string", "format": "binary"}
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 _AT = 1_790_000_000.0
 _QUEUED = Job(_ID, "", "structure", "batch", 100, _AT, _AT + 86_400, input_bytes=2_400_000)
@@ -61,19 +63,18 @@ def submit(settings: AppSettings) -> dict[str, Any]:
     """POST /v1/jobs."""
     file = {"type": "string", "format": "binary"}
     form = {"type": "object", "properties": {"file": file}, "required": ["file"]}
-    either = {
-        "url": {"type": "string", "description": "Where the file is (url_fetch)"},
-        "file": {"type": "string", "description": "The file, base64"},
-    }
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
-        "application/json": {"schema": {"type": "object", "properties": either}},
+        "application/json": {"schema": {"type": "object", "properties": EITHER}},
     }
     number = {"type": "number", "exclusiveMinimum": 0, "maximum": settings.jobs.deadline_s}
     own = [
         _parameter("deadline_s", number, "The job expires after this many seconds"),
         _parameter("visualize", {"type": "boolean"}, "Also keep drawn pictures of the pages"),
+        _parameter(
+            "callback_url", {"type": "string"}, "Told of the job's end (jobs.webhooks), signed"
+        ),
         _parameter("Idempotency-Key", {"type": "string"}, "The same key: the same job", "header"),
     ]
     return {
@@ -88,6 +89,7 @@ def submit(settings: AppSettings) -> dict[str, Any]:
         },
         "responses": {
             202: {
+                "model": answers.JobAnswer,
                 "description": "Queued; `Location` is the job's",
                 "content": json_example(job_view(_QUEUED, 1)),
             },
@@ -106,7 +108,10 @@ LIST: dict[str, Any] = {
             _parameter("before", {"type": "string"}, "Only those older than this job"),
         ]
     },
-    "responses": {200: {"content": json_example({"jobs": [job_view(_RUNNING)]})}, **_COMMON},
+    "responses": {
+        200: {"model": answers.JobsAnswer, "content": json_example({"jobs": [job_view(_RUNNING)]})},
+        **_COMMON,
+    },
 }
 STATUS: dict[str, Any] = {
     "operation_id": "getJob",
@@ -118,12 +123,18 @@ STATUS: dict[str, Any] = {
             )
         ]
     },
-    "responses": {200: {"content": json_example(job_view(_RUNNING))}, **_ERRORS},
+    "responses": {
+        200: {"model": answers.JobAnswer, "content": json_example(job_view(_RUNNING))},
+        **_ERRORS,
+    },
 }
 CANCEL: dict[str, Any] = {
     "operation_id": "cancelJob",
     "summary": "Cancel a job; delete one that has ended",
-    "responses": {200: {"content": json_example(job_view(_CANCELLED))}, **_ERRORS},
+    "responses": {
+        200: {"model": answers.JobAnswer, "content": json_example(job_view(_CANCELLED))},
+        **_ERRORS,
+    },
 }
 _PAGE = page_view(_RUNNING, StoredPage(9, 41_000, number=10))
 EVENTS: dict[str, Any] = {
@@ -138,7 +149,10 @@ EVENTS: dict[str, Any] = {
         200: {
             "description": "`state`, `page` and `end` events, each with JSON",
             "content": {
-                "text/event-stream": {"example": f"event: page\nid: 10\ndata: {_PAGE}\n\n"}
+                "text/event-stream": {
+                    "schema": TEXT,
+                    "example": f"event: page\nid: 10\ndata: {_PAGE}\n\n",
+                }
             },
         },
         **_ERRORS,
@@ -148,7 +162,7 @@ _FORM = [
     _parameter("format", {"type": "string"}, "As of `/v1/parse`; default: as submitted"),
     _parameter("images", {"type": "string"}, "As of `/v1/parse`; default: as submitted"),
 ]
-_DOCUMENT = {"text/markdown": {"example": "# Hello\n\nHello 42\n"}}
+_DOCUMENT = {"text/markdown": {"schema": TEXT, "example": "# Hello\n\nHello 42\n"}}
 RESULT: dict[str, Any] = {
     "operation_id": "getJobResult",
     "summary": "The document, in any form",
@@ -183,7 +197,10 @@ IMAGE: dict[str, Any] = {
         ]
     },
     "responses": {
-        200: {"description": "The picture", "content": {"image/jpeg": {"example": "…"}}},
+        200: {
+            "description": "The picture",
+            "content": {"image/jpeg": {"schema": BINARY, "example": "…"}},
+        },
         **_ERRORS,
     },
 }

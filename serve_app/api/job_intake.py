@@ -16,12 +16,15 @@ from serve_app.api.intake import Fetch, decode_file, is_json, is_url
 from serve_app.api.parse_params import ParseParams, once, read_params
 from serve_app.api.upload import Upload, read_upload
 from serve_app.document import PredictOptions
-from serve_app.errors import InvalidRequest
+from serve_app.errors import InvalidRequest, UrlRefused
 from serve_app.messages import Priority
+from serve_app.policy.url_guard import is_address, pinned, target_of
 from serve_app.settings import AppSettings
 
 KEY_HEADER = "idempotency-key"
 DEADLINE, VISUALIZE, PRIORITY = "deadline_s", "visualize", "priority"
+CALLBACK = "callback_url"
+MAX_CALLBACK_CHARS = 2000
 
 
 async def read_submission(body: Body, fetch: Fetch) -> Upload:
@@ -64,6 +67,7 @@ class JobParams:
         form: as given, for the form of the answer, which may be asked for otherwise later.
         options: of the prediction; pictures are kept, whatever the form.
         deadline_s: None: as configured.
+        callback_url: told of the end; "": nobody.
     """
 
     parse: ParseParams
@@ -71,6 +75,7 @@ class JobParams:
     options: PredictOptions
     priority: Priority
     deadline_s: float | None
+    callback_url: str = ""
 
 
 def job_params(request: Request, fields: Mapping[str, str], settings: AppSettings) -> JobParams:
@@ -82,13 +87,14 @@ def job_params(request: Request, fields: Mapping[str, str], settings: AppSetting
     given = {**fields, **once(request.query_params.multi_items())}
     deadline_s = _deadline_s(given.pop(DEADLINE, None), settings.jobs.deadline_s)
     visualize = _flag(VISUALIZE, given.pop(VISUALIZE, "false"))
+    callback_url = _callback(given.pop(CALLBACK, ""), settings)
     asked = given.get(PRIORITY, request.headers.get("x-ocr-priority", settings.jobs.priority))
     parse = read_params(given, settings)
     priority = _priority(asked)
     options = dataclasses.replace(
         parse.options, markdown_images=True, visualize=visualize, priority=priority
     )
-    return JobParams(parse, given, options, priority, deadline_s)
+    return JobParams(parse, given, options, priority, deadline_s, callback_url)
 
 
 def form_params(
@@ -133,6 +139,23 @@ def _deadline_s(text: str | None, most_s: float) -> float | None:
             "(jobs.deadline_s)"
         )
     return seconds
+
+
+def _callback(url: str, settings: AppSettings) -> str:
+    """Checked as far as can be without asking for its address."""
+    if not url:
+        return ""
+    if not settings.jobs.webhooks:
+        raise InvalidRequest(f"`{CALLBACK}` is not supported here (jobs.webhooks)")
+    if len(url) > MAX_CALLBACK_CHARS:
+        raise InvalidRequest(f"`{CALLBACK}` has more than {MAX_CALLBACK_CHARS} characters")
+    try:
+        target = target_of(url, settings.url_fetch)
+        if is_address(target.host):
+            pinned([target.host])
+    except UrlRefused as error:
+        raise InvalidRequest(f"`{CALLBACK}`: {error}") from None
+    return url
 
 
 def _flag(name: str, text: str) -> bool:

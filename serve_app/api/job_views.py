@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+from serve_app.api.json_pieces import dump
 from serve_app.jobs.records import StoredPage
 from serve_app.policy.job import Fault, Job
 
@@ -27,10 +28,23 @@ def job_view(job: Job, place: int | None = None) -> dict[str, Any]:
         "expires_at": utc(job.expires_at),
         "stored_bytes": job.stored_bytes,
         "batch": job.batch,
+        "callback": _callback(job),
         "error": fault_view(job.fault),
         "links": {name: f"/v1/jobs/{job.id}{path}" for name, path in LINKS.items()},
     }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def _callback(job: Job) -> dict[str, Any] | None:
+    if not job.callback_url:
+        return None
+    return {"state": job.callback_state, "tries": job.callback_tries}
+
+
+def callback_body(job: Job) -> bytes:
+    """What a callback is told."""
+    data = job_view(job)
+    return dump({"type": f"job.{job.state}", "timestamp": data["ended_at"], "data": data})
 
 
 LINKS = {"self": "", "events": "/events", "result": "/result"}

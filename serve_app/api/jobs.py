@@ -31,6 +31,7 @@ from serve_app.errors import InvalidRequest, PageNotFound, QueueFull
 from serve_app.jobs.records import JobSpec
 from serve_app.jobs.service import Jobs, Order
 from serve_app.jobs.stored_document import error_of
+from serve_app.jobs.uploads import without_uploads
 from serve_app.policy.job import Job
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -93,6 +94,7 @@ class JobRoutes:
             params.priority,
             params.deadline_s,
             idempotency_key=key,
+            callback_url=params.callback_url,
         )
         job = await before(deadline, self._jobs.submit(order))
         context_of(request).facts |= {"job": job.id, "pages": job.pages}
@@ -106,7 +108,7 @@ class JobRoutes:
         _known(query, ("limit", "before"))
         limit = int(_number(query, "limit", DEFAULT_LIMIT, MAX_LIMIT, least=1))
         found = await self._jobs.listed(caller_of(request), before=query.get("before"), limit=limit)
-        body: dict[str, object] = {"jobs": [job_view(job) for job in found]}
+        body: dict[str, object] = {"jobs": [job_view(job) for job in without_uploads(found)]}
         if len(found) == limit:
             body["next"] = f"/v1/jobs?limit={limit}&before={found[-1].id}"
         return JSONResponse(body)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_app.api.examples import json_example
+from serve_app.api import answer_schemas as answers
+from serve_app.api.examples import TEXT, json_example
 
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 _URL = f"https://ocr.example.com/api/v2/ocr/jobs/{_ID}"
@@ -26,7 +27,8 @@ _DONE = {
 
 
 def _error(description: str, code: int, message: str) -> dict[str, Any]:
-    return {"description": description, "content": json_example({"code": code, "msg": message})}
+    content = json_example({"code": code, "msg": message})
+    return {"model": answers.PaddleJobError, "description": description, "content": content}
 
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -40,7 +42,10 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 def _answer(data: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     body = {"code": 0, "msg": "Success", "data": data}
-    return {200: {"content": json_example(body)}, **_ERRORS}
+    return {
+        200: {"model": answers.PaddleJobAnswer, "content": json_example(body)},
+        **_ERRORS,
+    }
 
 
 _FORM = {
@@ -95,7 +100,8 @@ BATCH: dict[str, Any] = {
 
 
 def _signed(operation_id: str, summary: str, media_type: str, example: str) -> dict[str, Any]:
-    content = {media_type: {"example": example}}
+    schema = {"type": "string", "format": "binary"} if media_type.startswith("image") else TEXT
+    content = {media_type: {"schema": schema, "example": example}}
     refused = _error("The URL is not signed, or has expired", 403, "The URL has expired")
     return {
         "operation_id": operation_id,

@@ -35,6 +35,7 @@ from serve_app.errors import JobNotFound, PageNotFound
 from serve_app.jobs.caller import Caller
 from serve_app.jobs.records import JobSpec
 from serve_app.jobs.service import Jobs, Order
+from serve_app.jobs.uploads import without_uploads
 from serve_app.policy.job import Job
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -130,6 +131,7 @@ class PaddleJobRoutes:
         """The status of every job that was submitted with this name, in that order."""
         caller = caller_of(request)
         jobs = await self._jobs.listed(caller, batch=batch_id, limit=MAX_BATCH)
+        jobs = without_uploads(jobs)
         if not jobs:
             raise JobNotFound(f"There is no batch {batch_id[:64]!r}")
         views = [await self._view(request, job) for job in reversed(jobs)]

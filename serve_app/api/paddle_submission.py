@@ -15,7 +15,7 @@ from serve_app.api.body import Body
 from serve_app.api.errors import InvalidBody
 from serve_app.api.intake import Fetch, is_json, is_url, parse_json
 from serve_app.api.paddlex import options_of, validate
-from serve_app.api.upload import read_upload
+from serve_app.api.upload import is_form, read_upload
 from serve_app.document import FileBytes, PredictOptions
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.settings import AppSettings, PipelineName
@@ -67,11 +67,6 @@ async def read_submission(body: Body, fetch: Fetch) -> Submission:
         raise InvalidRequest("Send a form (multipart/form-data) with `file`, or JSON (`fileUrl`)")
     upload = await read_upload(body, fetch)
     return _submission(upload.data, upload.fields)
-
-
-def is_form(content_type: str) -> bool:
-    """Whether a body is announced as one that can hold a file."""
-    return content_type.split(";")[0].strip().lower() == "multipart/form-data"
 
 
 def _submission(data: FileBytes, given: Mapping[str, Any]) -> Submission:

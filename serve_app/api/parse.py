@@ -10,11 +10,12 @@ from serve_app.api.arrival import arrival_of
 from serve_app.api.connection import before, given_up, while_connected
 from serve_app.api.context import Deadline, context_of, deadline_of, priority_of
 from serve_app.api.intake import Fetch
+from serve_app.api.job_intake import read_submission
 from serve_app.api.pages import Work, answer
 from serve_app.api.parse_formats import headers_for, writer_for
 from serve_app.api.parse_params import ParseParams, once, openapi_parameters, read_params
 from serve_app.api.request_task import RequestTask, RequestTasks
-from serve_app.api.upload import Upload, read_upload
+from serve_app.api.upload import Upload
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -44,7 +45,7 @@ class ParseRoutes:
         """Read the file, then answer with all its pages or with an error, never with some."""
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         arrival = arrival_of(request)
-        read = read_upload(arrival.body, self._fetch)
+        read = read_submission(arrival.body, self._fetch)
         upload = await before(deadline, read, given_up(request))
         arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -52,11 +53,20 @@ def check(request: Request, secret: bytes, job_id: str, rest: str) -> None:
     Raises:
         Forbidden: it is not, or its time is over.
     """
-    given = request.query_params.get("expires", "")
-    expires = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0
-    signature = request.query_params.get("signature", "").encode("utf-8", "surrogatepass")
-    wanted = sign(secret, job_id, rest, expires).encode()
-    if not hmac.compare_digest(signature, wanted):
+    if not is_signed(request.query_params, secret, job_id, rest):
         raise Forbidden("The URL is not signed for this: take it from the job's status")
-    if expires <= epoch():
+    if _expires(request.query_params) <= epoch():
         raise Forbidden("The URL has expired: ask for the job's status again")
+
+
+def is_signed(query: Mapping[str, str], secret: bytes, job_id: str, rest: str) -> bool:
+    """Whether it was made here, for this; it may have expired."""
+    signature = query.get("signature", "").encode("utf-8", "surrogatepass")
+    wanted = sign(secret, job_id, rest, _expires(query)).encode()
+    return hmac.compare_digest(signature, wanted)
+
+
+def _expires(query: Mapping[str, str]) -> int:
+    """Seconds since the epoch; 0 if it is no number."""
+    given = query.get("expires", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 16 else 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from serve_app import cli_mcp
 from serve_app.command import parse as cli_parse
 from serve_app.command import weights as cli_weights
 
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(handler=_run)
 
     cli_parse.add_parser(commands)
+    cli_mcp.add_parser(commands)
     cli_weights.add_parser(commands)
 
     key = commands.add_parser("key", help="make an API key, and its entry for the list of keys")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from serve_app.document import Markdown
@@ -75,6 +75,20 @@ def inline_images(text: str, images: Mapping[str, bytes], mode: PageImages) -> s
         return _PICTURE.sub(lambda match: _with_data_uri(match, images), text)
     left = _PICTURE.sub(lambda match: _without_picture(match, images), text)
     return left if text.startswith("\n") else left.lstrip("\n")
+
+
+def replace_pictures(text: str, reference: Callable[[str], str | None]) -> str:
+    """Markdown of one page with other references to its pictures.
+
+    Args:
+        reference: what to write for a key, in place of the element around it; None: leave it.
+    """
+
+    def written(match: re.Match[str]) -> str:
+        new = reference(_key(match)[1])
+        return match[0] if new is None else f"{match['gap'] or ''}{new}"
+
+    return _PICTURE.sub(written, text)
 
 
 def _key(match: re.Match[str]) -> tuple[str, str]:

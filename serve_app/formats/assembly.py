@@ -27,7 +27,7 @@ FACTORY = "serve_app.formats.assembly:build"
 # Seconds of CPU for one document; its request has an earlier deadline mostly.
 MOST_CPU_S = 600
 
-AssembledFormat = Literal["pdf", "docx"]
+AssembledFormat = Literal["pdf", "docx", "docling", "doctags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def packed(page: PageResult, format_: AssembledFormat) -> list[bytes]:
             markdown=markdown,
             images={},
             exports={},
-            blocks=page.blocks if format_ == "docx" else (),
+            blocks=() if format_ == "pdf" else page.blocks,
         )
     )
 
@@ -119,6 +119,10 @@ def _load(format_: AssembledFormat) -> None:
     """Import what the format needs: a Word document needs none of a PDF's, and the other way."""
     if format_ == "docx":
         from serve_app.formats import word  # noqa: F401
+    elif format_ in ("docling", "doctags"):
+        from serve_app.formats import docling
+
+        docling.warm_up()
     else:
         from PIL import Image
 
@@ -172,6 +176,10 @@ class Assembly:
             from serve_app.formats.word import WordDocument
 
             return WordDocument(plan.name, plan.selection)
+        if plan.format in ("docling", "doctags"):
+            from serve_app.formats.docling import Docling
+
+            return Docling(plan.name, plan.selection, tags=plan.format == "doctags")
         from serve_app.formats.searchable_pdf import SearchablePdf
 
         if plan.kind != "pdf":

@@ -18,12 +18,14 @@ from serve_app.api.gate import RequestGate
 from serve_app.api.keyless import Listening
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
+from serve_app.api.webhooks import webhooks_of
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.gateway.operator_client import OperatorClient
 from serve_app.gateway.pool_client import PoolClient
 from serve_app.gateway.request_log import RequestLog
-from serve_app.jobs.folder import jobs_folder, stores
+from serve_app.jobs.records import Totals
 from serve_app.jobs.service import Jobs
+from serve_app.jobs.stores import stores_of
 from serve_app.messages import TaskRecord
 from serve_app.policy.job import Job
 from serve_app.settings import AppSettings
@@ -83,9 +85,11 @@ class Gateway:
         return ended
 
     def _make_jobs(self, ledger: TaskLedger) -> Jobs:
-        folder = jobs_folder(self._settings.jobs, os.environ)
-        log.info("jobs are kept in a folder", extra={"folder": str(folder)})
-        return Jobs(self._service, *stores(folder), self._settings, ledger, _job_ended)
+        store, files = stores_of(self._settings.jobs, os.environ)
+        webhooks = webhooks_of(self._settings, store, os.environ)
+        return Jobs(
+            self._service, store, files, self._settings, ledger, _job_ended, webhooks, _jobs_counted
+        )
 
     async def __del__(self) -> None:
         await self._request_log.close()
@@ -118,6 +122,12 @@ def _serve_host() -> str | None:
 
 def _job_ended(job: Job) -> None:
     metrics.jobs.inc(tags={"model": job.model, "state": job.state})
+
+
+def _jobs_counted(totals: Totals) -> None:
+    metrics.stored_jobs.set(totals.queued, tags={"state": "queued"})
+    metrics.stored_jobs.set(totals.running, tags={"state": "running"})
+    metrics.stored_job_bytes.set(totals.stored_bytes)
 
 
 def _request_ended(context: RequestContext) -> None:

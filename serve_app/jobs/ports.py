@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from serve_app.document import FileBytes
-from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.policy.job import Change, Job, JobRules, Lease
 from serve_app.policy.job_queue import QueueBounds, QueueView
 
@@ -93,6 +93,14 @@ class JobStore(Protocol):
 
     async def due(self, now: float, limit: int) -> Sequence[Job]:
         """Those past their deadline that have not ended, and ended ones past their retention."""
+        ...
+
+    async def callbacks_due(self, now: float, limit: int) -> Sequence[Job]:
+        """Those whose callback is to be told by now, the longest due first."""
+        ...
+
+    async def totals(self) -> Totals:
+        """Of all owners."""
         ...
 
     async def remove(self, job_id: str) -> None:

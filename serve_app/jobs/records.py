@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -22,6 +22,7 @@ class JobSpec:
         pages: indexes from 0, in the order of the answer.
         params: as they were given, for the form of the answer.
         name: what the client calls the file; "" if it did not say.
+        protocol: further options, of the protocol that it came by.
     """
 
     info: DocumentInfo
@@ -29,6 +30,7 @@ class JobSpec:
     options: PredictOptions
     params: Mapping[str, str]
     name: str = ""
+    protocol: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,17 @@ class StoredPage:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What is in a store now: jobs that wait and that are driven; bytes of files and results."""
+
+    queued: int = 0
+    running: int = 0
+    stored_bytes: int = 0
+
+
 _JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
+_PAGE = TypeAdapter(StoredPage)
 _OPTIONS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(type_) for name, type_ in OPTION_TYPES.items()
 }
@@ -62,6 +74,16 @@ def job_to_text(job: Job) -> bytes:
 def job_from_text(text: bytes | str) -> Job:
     """Inverse of ``job_to_text``; also of that of a version with fewer fields."""
     return _JOB.validate_json(text)
+
+
+def page_to_text(page: StoredPage, number: int) -> bytes:
+    """JSON, with the page's number."""
+    return _PAGE.dump_json(replace(page, number=number), exclude_defaults=True)
+
+
+def page_from_text(text: bytes | str) -> StoredPage:
+    """Inverse of ``page_to_text``."""
+    return _PAGE.validate_json(text)
 
 
 def spec_to_text(spec: JobSpec) -> bytes:

@@ -30,8 +30,11 @@ from serve_app.jobs.caller import Caller
 from serve_app.jobs.driver import INPUT, Driver, page_name
 from serve_app.jobs.job_changes import LOOK_AGAIN_S, JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
-from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.jobs.sweeper import Sweeper
+from serve_app.jobs.uploads import KIND as UPLOAD
+from serve_app.jobs.uploads import StoredUploads
+from serve_app.jobs.webhooks import Webhooks
 from serve_app.messages import Priority
 from serve_app.page_codec import decode_result
 from serve_app.policy.job import Job, JobRules, cancelled
@@ -49,7 +52,7 @@ class Order:
 
     Attributes:
         deadline_s: seconds from now; None: the configured one.
-        asked_model, batch, idempotency_key: see ``policy.job.Job``.
+        asked_model, batch, idempotency_key, callback_url: see ``policy.job.Job``.
     """
 
     owner: str
@@ -58,10 +61,11 @@ class Order:
     model: str
     priority: Priority
     deadline_s: float | None = None
-    kind: Literal["v1", "paddle"] = "v1"
+    kind: Literal["v1", "paddle", "docling", "upload"] = "v1"
     asked_model: str = ""
     batch: str | None = None
     idempotency_key: str | None = None
+    callback_url: str = ""
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ class Jobs:
         store, files: where they are kept.
         ledger: of what pages under way and answers hold.
         ended: called with every job that ended in this process.
+        webhooks: tells callbacks; None: nobody is told.
+        counted: called now and then with what is stored.
     """
 
     def __init__(
@@ -110,7 +116,10 @@ class Jobs:
         settings: AppSettings,
         ledger: TaskLedger | None = None,
         ended: Callable[[Job], None] = lambda job: None,
+        webhooks: Webhooks | None = None,
+        counted: Callable[[Totals], None] = lambda totals: None,
     ) -> None:
+        self.webhooks = webhooks
         self.settings, self.ledger = settings.jobs, ledger or TaskLedger()
         self.changes, self.waiters = JobChanges(), Waiters(settings.jobs.max_waiting)
         self._store, self._files, self._report = store, files, ended
@@ -120,7 +129,8 @@ class Jobs:
         self._driver = Driver(
             service, store, files, settings, self.ledger, self.changes, self._has_ended
         )
-        self._sweeper = Sweeper(store, files, self._rules, self._was_swept)
+        self._sweeper = Sweeper(store, files, self._rules, self._was_swept, counted)
+        self.uploads = StoredUploads(store, files, self._bounds, own.retention_s)
         self._secret: bytes | None = None
         self.stopping = False
 
@@ -128,6 +138,8 @@ class Jobs:
         """Begin to drive and to sweep; on the event loop."""
         self._driver.start()
         self._sweeper.start()
+        if self.webhooks is not None:
+            self.webhooks.start()
 
     async def finish(self, timeout_s: float) -> None:
         """Drive no further page; those under way are waited for. What is left is queued again."""
@@ -138,6 +150,8 @@ class Jobs:
         """Stop, and let go of the stores."""
         await self.finish(0)
         await self._sweeper.close()
+        if self.webhooks is not None:
+            await self.webhooks.close()
         await self._store.close()
         await self._files.close()
 
@@ -168,6 +182,7 @@ class Jobs:
             batch=order.batch,
             idempotency_key=order.idempotency_key,
             fingerprint=fingerprint,
+            callback_url=order.callback_url,
         )
         return await self._queue(job, order)
 
@@ -194,7 +209,8 @@ class Jobs:
             JobNotFound: there is none, or it is another owner's.
         """
         job = await self._store.get(job_id)
-        if job is None or not (caller.all_jobs or job.owner == caller.name):
+        may_know = job is not None and (caller.all_jobs or job.owner == caller.name)
+        if job is None or not may_know or job.kind == UPLOAD:
             raise JobNotFound(f"There is no job {job_id[:64]!r}")
         return job
 
@@ -328,6 +344,8 @@ class Jobs:
             "error": job.fault.code if job.fault else None,
         }
         log.info("job ended", extra=fields)
+        if self.webhooks is not None and job.callback_url:
+            self.webhooks.wake()
         self._report(job)
 
 

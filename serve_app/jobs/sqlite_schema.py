@@ -50,6 +50,12 @@ CREATE UNIQUE INDEX pages_by_number ON pages (job_id, number);
 CREATE TABLE owners (owner TEXT PRIMARY KEY, served REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+# In the record only: a column would be another version of the tables.
+CALLBACK_AT = "json_extract(job, '$.callback_at')"
+_CALLBACKS = (
+    f"CREATE INDEX IF NOT EXISTS jobs_by_callback ON jobs ({CALLBACK_AT}) "
+    f"WHERE {CALLBACK_AT} IS NOT NULL"
+)
 
 
 def connect(file: Path) -> sqlite3.Connection:
@@ -67,6 +73,7 @@ def connect(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         _create(connection)
+        connection.execute(_CALLBACKS)
     except BaseException:
         connection.close()
         raise

@@ -17,9 +17,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from serve_app.errors import JobNotFound, JobsUnavailable
-from serve_app.jobs.records import JobSpec, StoredPage, job_to_text, spec_from_text, spec_to_text
+from serve_app.jobs.records import (
+    JobSpec,
+    StoredPage,
+    Totals,
+    job_to_text,
+    spec_from_text,
+    spec_to_text,
+)
 from serve_app.jobs.records import job_from_text as _job
-from serve_app.jobs.sqlite_schema import connect
+from serve_app.jobs.sqlite_schema import CALLBACK_AT, connect
 from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, claimed, page_stored
 from serve_app.policy.job_queue import (
     Head,
@@ -130,6 +137,16 @@ class SqliteStore:
     async def due(self, now: float, limit: int) -> Sequence[Job]:
         """See ``ports.JobStore``."""
         return await self._reading.run(partial(_due, now=now, limit=limit))
+
+    async def callbacks_due(self, now: float, limit: int) -> Sequence[Job]:
+        """See ``ports.JobStore``."""
+        sql = f"SELECT job FROM jobs WHERE {CALLBACK_AT} <= ? ORDER BY {CALLBACK_AT} LIMIT ?"  # nosec B608  # names are constants, values are bound
+        found = await self._reading.run(lambda db: db.execute(sql, (now, limit)).fetchall())
+        return [_job(text) for (text,) in found]
+
+    async def totals(self) -> Totals:
+        """See ``ports.JobStore``."""
+        return await self._reading.run(_totals)
 
     async def remove(self, job_id: str) -> None:
         """See ``ports.JobStore``."""
@@ -346,6 +363,13 @@ def _due(db: Connection, *, now: float, limit: int) -> list[Job]:
         "SELECT job FROM jobs WHERE expires_at <= :now LIMIT :limit"
     )
     return [_job(text) for (text,) in db.execute(sql, {"now": now, "limit": limit})]
+
+
+def _totals(db: Connection) -> Totals:
+    sql = f"SELECT state, count(*) FROM jobs WHERE {_OPEN} GROUP BY state"  # nosec B608  # names are constants, values are bound
+    counts = dict(db.execute(sql))
+    (stored,) = db.execute("SELECT coalesce(sum(stored_bytes), 0) FROM jobs").fetchone()
+    return Totals(counts.get("queued", 0), counts.get("running", 0), stored)
 
 
 def _remove(db: Connection, *, job_id: str) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from serve_app.clock import epoch
 from serve_app.errors import JobNotFound, OcrServeError
 from serve_app.jobs.ports import FileStore, JobStore
+from serve_app.jobs.records import Totals
 from serve_app.policy.job import Job, JobRules, overdue
 
 log = logging.getLogger("ocr_serve.jobs")
@@ -26,6 +27,7 @@ class Sweeper:
 
     Args:
         expired: called with every job that it has ended.
+        counted: called with what is stored, after each sweep.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Sweeper:
         files: FileStore,
         rules: JobRules,
         expired: Callable[[Job], None],
+        counted: Callable[[Totals], None] = lambda totals: None,
     ) -> None:
+        self._counted = counted
         self._store, self._files, self._rules, self._expired = store, files, rules, expired
         self._task: asyncio.Task[None] | None = None
 
@@ -55,6 +59,7 @@ class Sweeper:
             try:
                 while await self.sweep() == BATCH:
                     pass
+                self._counted(await self._store.totals())
                 if sweeps % ORPHAN_SWEEPS == 0:
                     await self.sweep_orphans()
             except OcrServeError as error:

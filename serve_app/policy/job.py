@@ -92,6 +92,8 @@ class Job:
         asked_model: the name that the client used for the model.
         batch: the client's own name for several jobs.
         idempotency_key: the client's name for the submission; ``fingerprint`` is of its content.
+        callback_url: told of the end (``policy/webhook.py``), next at ``callback_at``; None: it
+            has not ended, was told, or was given up.
     """
 
     id: str
@@ -116,11 +118,15 @@ class Job:
     ended_at: float | None = None
     expires_at: float | None = None
     fault: Fault | None = None
-    kind: Literal["v1", "paddle"] = "v1"
+    kind: Literal["v1", "paddle", "docling", "upload"] = "v1"
     asked_model: str = ""
     batch: str | None = None
     idempotency_key: str | None = None
     fingerprint: str = ""
+    callback_url: str = ""
+    callback_at: float | None = None
+    callback_tries: int = 0
+    callback_state: Literal["waiting", "delivered", "given_up"] = "waiting"
 
     @property
     def ended(self) -> bool:
@@ -272,4 +278,5 @@ def _end(job: Job, state: EndState, now: float, rules: JobRules, fault: Fault | 
         expires_at=now + rules.retention_s,
         # Nobody reads it again, but for a result that the file is a part of.
         input_bytes=job.input_bytes if state == "done" else 0,
+        callback_at=now if job.callback_url else None,
     )

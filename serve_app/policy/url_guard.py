@@ -59,7 +59,7 @@ def target_of(text: str, settings: UrlFetchSettings) -> Target:
         url = httpx.URL(text)
         host, port = url.raw_host.decode("ascii").strip("[]").lower(), url.port
     except (httpx.InvalidURL, ValueError):
-        raise UrlRefused("`file` is not a URL that can be read") from None
+        raise UrlRefused("It is not a URL that can be read") from None
     if url.scheme not in DEFAULT_PORTS or not host:
         raise UrlRefused("Only http and https URLs are fetched")
     if url.userinfo:
@@ -81,6 +81,15 @@ def pinned(addresses: Sequence[str]) -> str:
     if not addresses or not all(is_public(address) for address in addresses):
         raise UrlRefused("This host is not on the public internet")
     return addresses[0]
+
+
+def is_address(host: str) -> bool:
+    """Whether it is one, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_public(text: str) -> bool:

@@ -79,6 +79,18 @@ jobs = LazyMetric(
     "Jobs that ended, by model and state (done, failed, cancelled, expired).",
     ("model", "state"),
 )
+stored_jobs = LazyMetric(
+    "Gauge",
+    "ocr_jobs",
+    "Jobs that wait and that are driven, by state (queued, running); each gateway tells of all.",
+    ("state",),
+)
+stored_job_bytes = LazyMetric(
+    "Gauge",
+    "ocr_jobs_stored_bytes",
+    "Bytes of jobs' files and results (bound: jobs.max_stored_bytes); each gateway tells of all.",
+    (),
+)
 page_queue_seconds = LazyMetric(
     "Histogram",
     "ocr_page_queue_seconds",

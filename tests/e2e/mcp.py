@@ -52,10 +52,14 @@ def installed() -> Path:
 
 
 @contextlib.contextmanager
-def client(base_url: str, model: str) -> Iterator[Client]:
-    """The client, started as its users do it, with our server as its self-hosted service."""
-    command = [str(installed() / "paddleocr_mcp"), "--model", model]
-    command += ["--ppocr_source", "self_hosted", "--self-hosted-base-url", base_url]
+def client(base_url: str, model: str, source: str = "self_hosted") -> Iterator[Client]:
+    """The client, started as its users do it, with our server in place of the ``source``."""
+    command = [str(installed() / "paddleocr_mcp"), "--model", model, "--ppocr_source", source]
+    command += [f"--{source.replace('_', '-')}-base-url", base_url]
+    command += {
+        "aistudio": ["--aistudio_access_token", "any"],
+        "qianfan": ["--qianfan_api_key", "any"],
+    }.get(source, [])
     # A banner, and a look for updates on the network.
     quiet = {"FASTMCP_SHOW_SERVER_BANNER": "false", "FASTMCP_CHECK_FOR_UPDATES": "off"}
     process = subprocess.Popen(
@@ -95,7 +99,10 @@ class Client:
 
     def read(self, tool: str, file: Path) -> str:
         """The text that the tool gives for a file."""
-        arguments = {"input_data": str(file)}
+        return self.call(tool, input_data=str(file))
+
+    def call(self, tool: str, **arguments: Any) -> str:
+        """The text that the tool gives."""
         result = self._call("tools/call", {"name": tool, "arguments": arguments})
         assert not result.get("isError"), result
         return "\n".join(item["text"] for item in result["content"] if item["type"] == "text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import zipfile
 
@@ -113,3 +114,12 @@ async def test_a_cancelled_request_leaves_no_process() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert children() == []
+
+
+@pytest.mark.parametrize("format_", ["docling", "doctags"])
+async def test_a_docling_document(format_: AssembledFormat) -> None:
+    """docling-core is loaded before the process is locked in."""
+    pytest.importorskip("docling_core")
+    pages = [page(block(f"Paragraph {n}"), index=n) for n in range(2)]
+    made = json.loads(await put_together(plan(format_, 2), b"", *pages))
+    assert "Paragraph 1" in (made if format_ == "doctags" else made["texts"][1]["text"])

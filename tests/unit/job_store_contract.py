@@ -12,8 +12,9 @@ import pytest
 from serve_app.document import DocumentInfo, PageInfo, PredictOptions
 from serve_app.errors import JobNotFound, QueueFull, StorageFull, TooManyRequests
 from serve_app.jobs.ports import FileStore, JobStore
-from serve_app.jobs.records import JobSpec, StoredPage
+from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.messages import Priority
+from serve_app.policy import webhook
 from serve_app.policy.job import Fault, Job, JobRules, Lease, LeaseLost, cancelled, ended, renewed
 from serve_app.policy.job_queue import QueueBounds
 
@@ -237,6 +238,35 @@ class JobStoreContract:
         assert {job.id for job in await store.due(50.0, 10)} == {"2"}
         assert {job.id for job in await store.due(110.0, 10)} == {"2", "3"}
         assert len(await store.due(110.0, 1)) == 1
+
+    async def test_callbacks_that_are_due(self, store: JobStore, other: JobStore) -> None:
+        url = "https://example.com/"
+        await self.add(store, a_job("1", callback_url=url), a_job("2"), a_job("3"))
+        assert await store.callbacks_due(100.0, 10) == []
+        for job_id in ("1", "2"):
+            await store.update(job_id, partial(cancelled, now=10.0, rules=RULES))
+        assert await store.callbacks_due(9.0, 10) == []
+        assert [job.id for job in await other.callbacks_due(10.0, 10)] == ["1"]
+        await store.update("1", partial(webhook.claimed, now=10.0, lease_s=5.0))
+        assert await other.callbacks_due(14.0, 10) == []
+        with pytest.raises(LeaseLost):
+            await other.update("1", partial(webhook.claimed, now=14.0, lease_s=5.0))
+        assert len(await other.callbacks_due(15.0, 10)) == 1
+        await other.update("1", partial(webhook.answered, status=204, now=15.0))
+        assert await store.callbacks_due(1000.0, 10) == []
+
+    async def test_what_is_stored_in_all(self, store: JobStore, other: JobStore) -> None:
+        assert await store.totals() == Totals()
+        await self.add(store, a_job("1"), a_job("2", owner="bob"), a_job("3"))
+        job_id = await self.claim(store, "t")
+        assert job_id
+        await store.store_page(job_id, "t", StoredPage(0, 5), 11.0)
+        assert await other.totals() == Totals(queued=2, running=1, stored_bytes=35)
+        await store.update("3", partial(cancelled, now=12.0, rules=RULES))
+        assert await other.totals() == Totals(queued=1, running=1, stored_bytes=25)
+        for job_id in ("1", "2", "3"):
+            await store.remove(job_id)
+        assert await store.totals() == Totals()
 
     async def test_a_removed_job_is_gone_with_its_pages(
         self, store: JobStore, other: JobStore

@@ -15,6 +15,7 @@ import httpx
 from serve_app.api.app import build_http_app
 from serve_app.jobs.folder import stores
 from serve_app.jobs.service import Jobs
+from serve_app.jobs.webhooks import Webhooks
 from serve_app.settings import AppSettings
 from serve_app.task_ledger import TaskLedger
 from serve_app.testing.service import FakeDocumentService, fake_settings
@@ -71,13 +72,14 @@ async def job_scene(
     *,
     started: bool = True,
     headers: dict[str, str] | None = None,
+    webhooks: Webhooks | None = None,
 ) -> AsyncIterator[JobScene]:
     """A gateway on ``folder``; several of them see the same jobs."""
     settings = settings or fake_settings()
     service = service or FakeDocumentService(settings=settings)
     ledger = TaskLedger()
     ended: list[Any] = []
-    jobs = Jobs(service, *stores(folder), settings, ledger, ended.append)
+    jobs = Jobs(service, *stores(folder), settings, ledger, ended.append, webhooks)
     app = build_http_app(service, settings, jobs=jobs)
     transport = httpx.ASGITransport(app)
     if started:

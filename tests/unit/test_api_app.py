@@ -93,6 +93,12 @@ async def test_docs_and_openapi_are_served() -> None:
     assert set(spec["paths"]) == {
         "/v1/parse",
         "/v1/models",
+        "/v1/ocr",
+        "/v1/convert/file",
+        "/v1/convert/source",
+        "/version",
+        "/process",
+        "/tika/text",
         "/ocr",
         "/layout-parsing",
         "/paddleocr",

@@ -26,7 +26,7 @@ CALLERS = {"nobody": None, "client": CLIENT, "operator": OPERATOR}
 RANKS: dict[str, int] = {"anybody": 0, "client": 1, "operator": 2, "nobody": 0}
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 
-ANYBODY = {"/livez", "/readyz", "/health", "/docs", "/openapi.json"}
+ANYBODY = {"/livez", "/readyz", "/health", "/version", "/docs", "/openapi.json"}
 OPERATORS = {
     "/v1/memory",
     "/v1/tasks",

@@ -10,6 +10,7 @@ import pytest
 from serve_app.errors import JobsUnavailable, StorageFull
 from serve_app.jobs.folder import jobs_folder
 from serve_app.jobs.local_files import LocalFiles
+from serve_app.jobs.ports import FileStore
 from serve_app.jobs.sqlite_store import SqliteStore
 from serve_app.settings import JobSettings
 from tests.unit.job_store_contract import (
@@ -43,6 +44,17 @@ class TestLocalFiles(FileStoreContract):
     @pytest.fixture
     def files(self, tmp_path: Path) -> LocalFiles:
         return LocalFiles(tmp_path / "jobs" / "files")
+
+
+class TestObjectFiles(FileStoreContract):
+    """In fsspec's own memory; ``tests/integration/test_shared_stores.py`` has a real S3 server."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> FileStore:
+        pytest.importorskip("fsspec")
+        from serve_app.jobs.object_files import ObjectFiles
+
+        return ObjectFiles(f"memory://{tmp_path.name}/jobs")
 
 
 async def test_what_is_stored_is_for_its_user_only(tmp_path: Path) -> None:
