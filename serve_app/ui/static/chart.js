@@ -41,6 +41,9 @@ function stacked(domain) {
   return layers.reverse();
 }
 
+const SHORTEST_S = 600; // A picture of few samples is not drawn as wide as one of an hour.
+const times = (_, ticks) => ticks.map((tick) => new Date(1000 * tick).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
+
 function options(domain, layers, names, thresholds, width) {
   const GIB = 2 ** 30, quiet = colour("--quiet"), line = colour("--line");
   const axis = { stroke: quiet, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "12px system-ui" };
@@ -61,9 +64,9 @@ function options(domain, layers, names, thresholds, width) {
   };
   return {
     width, height: 220, legend: { show: false }, cursor: { points: { show: false }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: [0, domain.total_bytes] } },
+    scales: { x: { time: true, range: (_, from, to) => [Math.min(from, to - SHORTEST_S), to] }, y: { range: [0, domain.total_bytes] } },
     axes: [
-      { ...axis, space: 70 },
+      { ...axis, space: 90, values: times },
       { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => `${+(tick / GIB).toFixed(1)} GiB`), incrs: [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128].map((n) => n * GIB) },
     ],
     series: [{}, ...layers.map(({ name }) => {

@@ -13,14 +13,14 @@ const STATES = {
 };
 const ACCEPT = ".pdf,.png,.jpg,.jpeg,.webp,.bmp,.gif,.tif,.tiff";
 
-function Drop({ take, error }) {
+function Drop({ take, error, small }) {
   const [over, setOver] = useState(false), input = useRef();
   const drop = (event) => {
     event.preventDefault();
     setOver(false);
     take([...event.dataTransfer.files]);
   };
-  return html`<div class=${`drop${over ? " over" : ""}`} onDrop=${drop}
+  return html`<div class=${`drop${over ? " over" : ""}${small ? " small" : ""}`} onDrop=${drop}
       onDragOver=${(event) => { event.preventDefault(); setOver(true); }} onDragLeave=${() => setOver(false)}>
     <input ref=${input} id="files" type="file" multiple accept=${ACCEPT} class="hidden"
       onChange=${(event) => { take([...event.target.files]); event.target.value = ""; }} />
@@ -41,7 +41,7 @@ function Address({ take }) {
   };
   return html`<form class="row" onSubmit=${go}>
     <label class="grow"><span class="hidden">Address of a document</span>
-      <input type="url" required placeholder="https://… a document's address" value=${text} onInput=${(event) => set(event.target.value)} /></label>
+      <input type="url" required placeholder="A document's address" value=${text} onInput=${(event) => set(event.target.value)} /></label>
     <button>Fetch and read</button>
   </form>`;
 }
@@ -129,13 +129,12 @@ export function Documents({ active }) {
       const loaded = await import("./viewer.js");
       setViewer(() => loaded.Viewer);
     }
-    if (next) requestAnimationFrame(() => document.getElementById("viewer")?.scrollIntoView({ block: "start" }));
   };
   const shown = opened && work.items.includes(opened) ? opened : null;
   return html`<section aria-labelledby="documents-title">
     <h1 id="documents-title" class="hidden">Documents</h1>
     <div class="intake">
-      <${Drop} take=${take} error=${error} />
+      <${Drop} take=${take} error=${error} small=${work.items.length > 0} />
       ${config.urls && html`<${Address} take=${(address) => work.add(address, options)} />`}
       <${Options} value=${options} change=${(name, value) => setOptions((known) => ({ ...known, [name]: value }))} />
     </div>

@@ -135,6 +135,8 @@ export function Viewer({ item, options, close }) {
   const [tab, setTab] = useState("text");
   const ended = ENDED.has(item.state) || Boolean(item.result);
 
+  useEffect(() => section.current.scrollIntoView({ block: "start" }), []);
+
   useEffect(() => {
     source.current.numbers().then((found) => {
       setNumbers(found);
