@@ -36,10 +36,12 @@ function Theme() {
     dispatchEvent(new Event("themechange"));
   }, [theme]);
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-  const icon = { auto: "◐", light: "☀", dark: "☾" }[theme];
+  const icon = { auto: "◐", light: "○", dark: "●" }[theme];
   return html`<button class="icon" onClick=${() => set(next)}
     aria-label=${`Theme: ${theme}; change to ${next}`} title=${`Theme: ${theme}`}>${icon}</button>`;
 }
+
+const KeyIcon = () => html`<svg viewBox="0 0 20 20" width="17" height="17" aria-hidden="true"><circle cx="6.5" cy="13.5" r="4" fill="none" stroke="currentColor" stroke-width="2"/><path d="m9.5 10.5 7-7m-3 3 3 3m-5.5-.5 2 2" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"/></svg>`;
 
 function KeyDialog({ close }) {
   const dialog = useRef(), input = useRef();
@@ -91,7 +93,7 @@ function App() {
       <div class="tools">
         <a class="icon" href="../docs" title="API documentation" aria-label="API documentation">API</a>
         ${config.keys && html`<button class="icon" onClick=${() => ask(true)} aria-label=${key.get() ? "Change the API key" : "Give an API key"}
-          title="API key">${key.get() ? "🔑" : "🔒"}</button>`}
+          title="API key"><${KeyIcon} /></button>`}
         <${Theme} />
       </div>
     </header>

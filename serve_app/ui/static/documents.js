@@ -138,9 +138,9 @@ export function Documents({ active }) {
       ${config.urls && html`<${Address} take=${(address) => work.add(address, options)} />`}
       <${Options} value=${options} change=${(name, value) => setOptions((known) => ({ ...known, [name]: value }))} />
     </div>
+    ${shown && Viewer && html`<${Viewer} key=${shown.number} item=${shown} options=${options} close=${() => setOpened(null)} />`}
     ${work.items.length > 0 && html`<ul class="list" aria-label="Documents">
       ${work.items.map((item) => html`<${Row} key=${item.number} item=${item} work=${work} open=${open} opened=${item === shown} />`)}
     </ul>`}
-    ${shown && Viewer && html`<${Viewer} key=${shown.number} item=${shown} options=${options} close=${() => setOpened(null)} />`}
   </section>`;
 }

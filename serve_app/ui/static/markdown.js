@@ -32,8 +32,11 @@ purify.addHook("afterSanitizeAttributes", (node) => {
 });
 
 // Styles are dropped in any case. Renamed before they are parsed, they make no noise in the policy's
-// reports, in which something that matters would be lost.
-const unstyled = (markup) => markup.replace(/<[^<>]*>/g, (tag) => tag.replace(/([\s"'/])style(?=[\s=])/gi, "$1data-style"));
+// reports, in which something that matters would be lost. A template's content is dropped, too.
+const unstyled = (markup) => markup.replace(/<[^<>]*>?/g, (tag) => tag
+  .replace(/^(<\/?)style(?![\w-])/i, "$1template")
+  .replace(/^(<\/?)base(?![\w-])/i, "$1x-base")
+  .replace(/([\s"'/])style(?=[\s=])/gi, "$1data-style"));
 
 export const clean = (markup) => purify.sanitize(unstyled(markup), RULES);
 

@@ -63,13 +63,13 @@ export function Options({ value, change }) {
     <summary>Options</summary>
     <div class="fields">
       <${Field} label="Model" hint="PP-StructureV3: layout, tables, reading order. OCR: lines only, faster.">
-        <select value=${value.model} onChange=${on("model")}>
+        <select name="model" value=${value.model} onChange=${on("model")}>
           ${models.map(([name, pipeline]) => html`<option key=${name} value=${name} selected=${name === value.model}>${name} (${pipeline})</option>`)}
         </select></${Field}>
       <${Field} label="Pages" hint="Counted from 1, e.g. 1-3,7. Empty: all.">
-        <input value=${value.pages || ""} placeholder="all" inputmode="text" pattern="[0-9, \\-]*" onInput=${on("pages")} /></${Field}>
+        <input name="pages" value=${value.pages || ""} placeholder="all" inputmode="text" pattern="[0-9, \\-]*" onInput=${on("pages")} /></${Field}>
       ${CHOICES.map(([name, label, values]) => html`<${Field} key=${name} label=${label}>
-        <select value=${value[name] || ""} onChange=${on(name)}>
+        <select name=${name} value=${value[name] || ""} onChange=${on(name)}>
           ${values.map(([one, text]) => html`<option key=${one} value=${one} selected=${one === (value[name] || "")}>${text}</option>`)}
         </select></${Field}>`)}
       ${config.jobs && html`<${Field} label="Priority" hint="Batch work waits for other requests.">

@@ -167,6 +167,11 @@ export function Viewer({ item, options, close }) {
     };
   }, [number, ended]);
 
+  // What had the focus may have gone with the page before; keys go on working.
+  useEffect(() => {
+    if (document.activeElement === document.body) section.current.focus({ preventScroll: true });
+  }, [page]);
+
   const keys = (event) => {
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = numbers.indexOf(number);
@@ -184,7 +189,7 @@ export function Viewer({ item, options, close }) {
     }
   };
   const ready = page && !page.error && page.page === number;
-  return html`<section id="viewer" ref=${section} class="viewer" aria-label=${`Document ${item.name}`} onKeyDown=${keys}>
+  return html`<section id="viewer" ref=${section} class="viewer" tabindex="-1" aria-label=${`Document ${item.name}`} onKeyDown=${keys}>
     <div class="row bar">
       <h2 class="grow" title=${item.name}>${item.name}</h2>
       ${numbers.length > 0 && html`<${Pager} numbers=${numbers} number=${number} go=${go} />`}
