@@ -1,7 +1,7 @@
 """What the machine must bring before the locked requirements can work, named with its remedy.
 
 Standard library only: it runs before anything is installed. ``--apt`` prints the apt packages
-that are missing, one a line; ``--imports`` is for the finished environment and loads the native
+that are missing, one a line, with ``--tests`` those of tests, too; ``--imports`` is for the finished environment and loads the native
 modules for real.
 """
 
@@ -12,6 +12,7 @@ import ctypes
 import importlib
 import importlib.util
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,6 +27,10 @@ SYSTEM_LIBRARIES = (
     ("libgomp.so.1", "libgomp1", "paddlepaddle"),
     ("libstdc++.so.6", "libstdc++6", "ray, paddlepaddle"),
 )
+
+
+# Commands that only tests use, and skip what needs them where they are not there; their packages.
+TEST_COMMANDS = (("chromium", "chromium"),)
 
 
 def python_problems() -> list[str]:
@@ -73,6 +78,11 @@ def missing_packages() -> list[tuple[str, str]]:
     return missing
 
 
+def missing_test_packages() -> list[str]:
+    """The apt packages of what tests use beside that."""
+    return [package for command, package in TEST_COMMANDS if shutil.which(command) is None]
+
+
 def problems() -> list[str]:
     """Everything that keeps set-up from working here, as messages with the remedy."""
     found = python_problems() + platform_problems()
@@ -104,10 +114,13 @@ def import_problems() -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--apt", action="store_true", help="print the missing apt packages only")
+    parser.add_argument("--tests", action="store_true", help="with --apt: those of tests, too")
     parser.add_argument("--imports", action="store_true", help="load the installed native modules")
     options = parser.parse_args()
     if options.apt:
-        print(*(package for _, package in missing_packages()), sep="\n")
+        packages = [package for _, package in missing_packages()]
+        packages += missing_test_packages() if options.tests else []
+        print(*packages, sep="\n")
         return 0
     found = import_problems() if options.imports else problems()
     for problem in found:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from serve_app import cli_parse, cli_weights
+from serve_app import cli_parse, cli_top, cli_weights
 
 # Heavier modules (pydantic, Ray) are imported by the handlers: `weights` and `version` start at
 # once.
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(handler=_run)
 
     cli_parse.add_parser(commands)
+    cli_top.add_parser(commands)
     cli_weights.add_parser(commands)
 
     key = commands.add_parser("key", help="make an API key, and its entry for the list of keys")

@@ -20,8 +20,9 @@ HISTORY: dict[str, Any] = {
     "responses": {
         **OPERATOR_ERRORS,
         200: {
-            "description": "Samples in columns, one per `interval_s`; the models, the pools' pages "
-            "and the last ended engines as they are now. Times: seconds since 1970.",
+            "description": "Samples in columns, one per `interval_s`; as they are now: the domains "
+            "as /v1/memory tells them, models, the pools' pages and the last ended engines. Times: "
+            "seconds since 1970.",
             "content": json_example(
                 {
                     "at": 1_790_000_005.2,
@@ -40,6 +41,7 @@ HISTORY: dict[str, Any] = {
                             "models": {"structure": [0, 2 * _GIB]},
                         }
                     ],
+                    "now": [],
                     "models": [],
                     "pools": {},
                     "endings": [],

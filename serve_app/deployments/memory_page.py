@@ -9,12 +9,13 @@ from typing import Any
 from serve_app.facts import ReplicaReport
 from serve_app.policy.memory_history import WINDOW_S, MemoryHistory
 from serve_app.policy.pool_views import PoolView
-from serve_app.policy.registry_views import ModelView
+from serve_app.policy.registry_views import DomainView, ModelView
 from serve_app.settings import PressureSettings
 
 
 def history_answer(
     history: MemoryHistory,
+    domains: Iterable[DomainView],
     models: Iterable[ModelView],
     pools: Mapping[str, PoolView],
     reports: Iterable[ReplicaReport],
@@ -23,7 +24,10 @@ def history_answer(
     since: float,
     at: float,
 ) -> dict[str, Any]:
-    """Samples after ``since``, and what goes with them now (``at``, seconds since the epoch)."""
+    """Samples after ``since``, and what goes with them now (``at``, seconds since the epoch).
+
+    ``now`` is what GET /v1/memory tells, so that who watches asks once.
+    """
     running: dict[str, int] = {}
     for report in reports:
         running[report.pool] = running.get(report.pool, 0) + report.running
@@ -38,6 +42,7 @@ def history_answer(
             "emergency": pressure.emergency,
         },
         "domains": history.since(since),
+        "now": [dataclasses.asdict(domain) for domain in domains],
         "models": [_model(view) for view in found],
         "pools": {
             name: {**dataclasses.asdict(view), "running": running.get(name, 0)}

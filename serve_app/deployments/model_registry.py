@@ -94,10 +94,10 @@ class ModelRegistry:
 
     async def history(self, since: float) -> dict[str, Any]:
         """For GET /v1/memory/history: samples after ``since``, seconds since the epoch."""
-        models, pools = await self.models(), await self.pools()
+        models, pools, domains = await self.models(), await self.pools(), await self.memory()
         reports, at = self._state.reports(), clock.epoch()
         return history_answer(
-            self._history, models, pools, reports, self._pressure, since=since, at=at
+            self._history, domains, models, pools, reports, self._pressure, since=since, at=at
         )
 
     async def pools(self) -> dict[str, PoolView]:

@@ -252,7 +252,7 @@ def test_tasks_can_be_filtered_and_ordered(visit: Visit) -> None:
     rows, filters = page.locator("[data-outcome]"), page.locator(".filters")
     rows.first.wait_for()
     filters.get_by_label("Outcome").select_option("success")
-    expect(page.locator('[data-outcome]:not([data-outcome=success])')).to_have_count(0)
+    expect(page.locator("[data-outcome]:not([data-outcome=success])")).to_have_count(0)
     filters.get_by_label("Order").select_option("slowest")
     filters.get_by_label("Show").select_option("request")
     expect(rows.first.locator("td").nth(3)).to_have_text("all")

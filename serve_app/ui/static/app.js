@@ -111,6 +111,8 @@ function App() {
   </div>`;
 }
 
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dispatchEvent(new Event("themechange")));
+
 const place = document.getElementById("app");
 place.textContent = "";
 render(html`<${App} />`, place);

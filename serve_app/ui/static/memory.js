@@ -6,7 +6,7 @@ import { Chart, Scatter, seriesColour } from "./chart.js";
 import { bytes, clockTime, percent, plural, seconds } from "./format.js";
 
 const POLL_S = 5;
-const TASKS_EVERY = 4; // The last tasks with every so manieth look.
+const TASKS_EVERY = 6; // The last tasks with every so manieth look.
 
 const titleOf = (domain) => (domain.kind === "gpu" ? `GPU ${domain.domain.slice(4, 16)}` : `RAM of node ${domain.domain.slice(4, 12)}`);
 
@@ -153,12 +153,12 @@ export function Memory() {
     const look = async () => {
       const kept = keep.current;
       try {
-        const [memory, history] = await Promise.all([json("v1/memory"), json(`v1/memory/history${kept.since ? `?since=${kept.since}` : ""}`)]);
+        const history = await json(`v1/memory/history${kept.since ? `?since=${kept.since}` : ""}`);
         if (kept.turns % TASKS_EVERY === 0) kept.tasks = (await json("v1/tasks?limit=300")).tasks;
         kept.turns += 1;
         kept.domains = merged(kept.domains, history.domains, history.window_s);
         kept.since = Math.max(0, ...kept.domains.map((domain) => domain.at[domain.at.length - 1] || 0));
-        set({ memory: memory.domains, history, domains: kept.domains, tasks: kept.tasks });
+        set({ memory: history.now, history, domains: kept.domains, tasks: kept.tasks });
         setError(null);
       } catch (failed) {
         setError(failed);
