@@ -1,8 +1,8 @@
 """What the machine must bring before the locked requirements can work, named with its remedy.
 
 Standard library only: it runs before anything is installed. ``--apt`` prints the apt packages
-that are missing, one a line, with ``--tests`` those of tests, too; ``--imports`` is for the finished environment and loads the native
-modules for real.
+that are missing, one a line, and with ``--tests`` those that tests use; ``--imports`` is for the
+finished environment and loads the native modules for real.
 """
 
 from __future__ import annotations

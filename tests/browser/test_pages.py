@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import os
 import re
 from pathlib import Path
+from typing import Literal
 
 import pypdfium2 as pdfium
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests import documents
@@ -20,6 +24,9 @@ from tests.e2e.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
+# Set it, and the screenshots in docs/ are taken anew.
+PICTURES = "OCR_SERVE_PICTURES"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DROP = """
 ([name, type, data]) => {
@@ -139,11 +146,15 @@ def paragraph_place(data: bytes) -> tuple[float, float, float, float]:
 
 
 def picture(page: Page, name: str) -> None:
-    """A screenshot for the documentation, in both themes; only where the folder can be written."""
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        page.wait_for_timeout(150)
-        page.screenshot(path=str(DOCS / f"{name}-{theme}.png"), animations="disabled")
+    """A screenshot for README.md, in both themes, where it was asked for."""
+    if not os.environ.get(PICTURES):
+        return
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_timeout(300)
+        taken = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+        # A third of the size, and nobody sees it.
+        taken.convert("RGB").quantize(128).save(DOCS / f"{name}-{theme}.png", optimize=True)
     page.emulate_media(color_scheme="light")
 
 
@@ -259,10 +270,12 @@ def test_tasks_can_be_filtered_and_ordered(visit: Visit) -> None:
     visit.assert_quiet()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_serious_fault_for_who_cannot_see_well(visit: Visit, theme: str) -> None:
+@pytest.mark.parametrize("theme", THEMES)
+def test_no_serious_fault_for_who_cannot_see_well(
+    visit: Visit, theme: Literal["light", "dark"]
+) -> None:
     page = visit.page
-    page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=theme)
     visit.go()
     for view in ("documents", "memory", "tasks"):
         page.get_by_role("navigation").get_by_role("link", name=view.title()).click()
