@@ -41,7 +41,7 @@ function stacked(domain) {
   return layers.reverse();
 }
 
-const SHORTEST_S = 600; // A picture of few samples is not drawn as wide as one of an hour.
+const SHORTEST_S = 300; // A picture of few samples is not drawn as wide as one of an hour.
 const times = (_, ticks) => ticks.map((tick) => new Date(1000 * tick).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }));
 
 function options(domain, layers, names, thresholds, width) {

@@ -20,11 +20,14 @@ const same = (a, b) => a.every((value, n) => Math.abs(value - b[n]) < 1);
 /** Whether the text leaves it out. */
 export const isLeftOut = (block, page) => [...page.furniture, ...(page.picture_text || [])].some((one) => same(one.box, block.box));
 
+/** Whether the layout model missed it; where none looked there was nothing to miss. */
+export const isRecovered = (block, page) => block.recovered && page.blocks.some((one) => one.score != null);
+
 /** What a screen reader says of a block, and what a tip shows. */
 export function describe(block, page) {
   const parts = [nameOf(block)];
   if (block.score != null) parts.push(`layout ${Math.round(100 * block.score)} %`);
-  if (block.recovered) parts.push("recovered: the layout model had no box here");
+  if (isRecovered(block, page)) parts.push("recovered: the layout model had no box here");
   if (isLeftOut(block, page)) parts.push("left out of the text");
   return parts.join(", ");
 }

@@ -1,7 +1,7 @@
 // The page on the left: its picture, and boxes over it. Without a picture the text stands there.
 
 import { html, useEffect, useRef } from "./vendor/preact-htm.js";
-import { blockOfLines, describe, isLeftOut, kindOf } from "./kinds.js";
+import { blockOfLines, describe, isLeftOut, isRecovered, kindOf } from "./kinds.js";
 
 const size = ([left, top, right, bottom]) => ({ x: left, y: top, width: Math.max(1, right - left), height: Math.max(1, bottom - top) });
 
@@ -34,7 +34,7 @@ export function Sheet({ page, picture, zoom, hot, setHot, tab }) {
         ${!picture && html`<${Words} lines=${page.lines} />`}
         ${page.blocks.map((block, index) => html`<rect key=${`b${index}`} ...${size(block.box)} tabindex="0" role="button"
           aria-label=${describe(block, page)} data-block=${index}
-          class=${["box", kindOf(block), block.recovered && "recovered", isLeftOut(block, page) && "left-out",
+          class=${["box", kindOf(block), isRecovered(block, page) && "recovered", isLeftOut(block, page) && "left-out",
             hotBlock === index && (hot.line == null) && "hot"].filter(Boolean).join(" ")}
           ...${point({ block: index })}><title>${describe(block, page)}</title></rect>`)}
         ${page.lines.map((line, index) => (byLine || hotBlock === owner[index] && hotBlock >= 0) && html`<rect key=${`l${index}`}

@@ -1,7 +1,7 @@
 // The text on the right: as it reads, as Markdown's source, or line by line.
 
 import { html, useEffect, useMemo, useRef } from "./vendor/preact-htm.js";
-import { describe, isLeftOut, isPicture, kindOf, nameOf } from "./kinds.js";
+import { describe, isLeftOut, isPicture, isRecovered, kindOf, nameOf } from "./kinds.js";
 import { origins, pieces } from "./markdown.js";
 
 const TABS = { text: "Text", source: "Markdown", lines: "Lines" };
@@ -31,7 +31,7 @@ function Rendered({ page, hot, setHot }) {
       const index = found.from[n], block = page.blocks[index];
       const on = block ? target({ block: index }, setHot, hot && hot.block === index && hot.line == null) : { class: "" };
       return html`<div key=${n} ...${on} class=${`piece${on.class}`} data-block=${block ? index : null} tabindex=${block ? 0 : null}>
-        ${block && block.recovered && html`<span class="badge recovered" title=${describe(block, page)}>recovered</span>`}
+        ${block && isRecovered(block, page) && html`<span class="badge recovered" title=${describe(block, page)}>recovered</span>`}
         <${Fragment} fragment=${fragment} /></div>`;
     })}
     ${!found.fragments.length && html`<p class="quiet">There is no text on this page.</p>`}
@@ -57,7 +57,7 @@ function Lines({ page, hot, setHot }) {
   return html`<table class="lines"><thead><tr><th scope="col">Line</th><th scope="col">From</th><th scope="col">Confidence</th></tr></thead>
     ${groups.map(({ block, index, lines }) => html`<tbody key=${index}>
       ${block && html`<tr class=${`group ${kindOf(block)}`}><th colspan="3" scope="rowgroup">${nameOf(block)}
-        ${block.recovered && html` <span class="badge recovered">recovered</span>`}
+        ${isRecovered(block, page) && html` <span class="badge recovered">recovered</span>`}
         ${isLeftOut(block, page) && html` <span class="badge">left out</span>`}</th></tr>`}
       ${lines.map((n) => html`<${Line} key=${n} line=${page.lines[n]} index=${n} block=${index} hot=${hot} setHot=${setHot} />`)}
     </tbody>`)}</table>`;
