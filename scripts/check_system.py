@@ -29,8 +29,8 @@ SYSTEM_LIBRARIES = (
 )
 
 
-# Programs that tests run, and skip themselves without.
-TEST_PROGRAMS = (("promtool", "prometheus"),)
+# Programs that tests run, and skip themselves without; their packages.
+TEST_PROGRAMS = (("promtool", "prometheus"), ("chromium", "chromium"))
 
 
 def python_problems() -> list[str]:

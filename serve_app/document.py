@@ -16,6 +16,8 @@ FileKind = Literal["pdf", "png", "jpeg", "webp", "bmp", "gif", "tiff"]
 DataType = Literal["image", "pdf", "tiff"]
 OnPageError = Literal["fail", "partial"]
 TextLayerMode = Literal["auto", "off", "only"]
+# In PageResult.images: what boxes are about.
+PAGE_IMAGE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class PredictOptions:
     Attributes:
         predict: keyword arguments of the pipeline's ``predict`` (snake case, PaddleX's names).
         visualize: also draw the result pictures.
+        page_image: also return the picture that boxes are about, as ``images["page"]``.
         prettify_markdown, show_formula_number: as in PaddleX's serving protocol.
         markdown_images: also return the pictures that the markdown refers to.
         output_formats: extra formats per page, e.g. ``("docx",)``.
@@ -100,6 +103,7 @@ class PredictOptions:
 
     predict: Mapping[str, Any] = field(default_factory=dict)
     visualize: bool = False
+    page_image: bool = False
     prettify_markdown: bool = True
     show_formula_number: bool = False
     markdown_images: bool = True
@@ -216,7 +220,7 @@ class PageResult:
         blocks: all of the page in reading order; they hold every line once.
         markdown: for layout pipelines only.
         images: drawn pictures by PaddleX's own names (JPEG bytes), if asked for;
-            ``input_img`` is the page itself.
+            ``input_img`` is the page itself, ``page`` the same after it was turned.
         exports: extra formats, e.g. ``{"docx": bytes}``.
         notices: what was asked for but left out, one sentence each.
         record: what the page cost; set by the worker.

@@ -61,6 +61,22 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineEnding:
+    """The end of an engine process.
+
+    Attributes:
+        reason: idle, evicted, critical, emergency, operator, drift, …, or died.
+        held_bytes: before; ``freed_bytes`` came back, measured. 0 of one that died by itself.
+        ago_s: seconds since then.
+    """
+
+    reason: str
+    held_bytes: int
+    freed_bytes: int
+    ago_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """One model in one replica.
 
@@ -68,6 +84,7 @@ class ModelFacts:
         generation: grows with every use; a directive for an older one is stale.
         references: leases held and waited for.
         idle_s: seconds since the last use; None while in use or not loaded.
+        endings: of its last engines, oldest first.
     """
 
     model: str
@@ -79,6 +96,7 @@ class ModelFacts:
     loads: int
     engines: tuple[EngineFacts, ...] = ()
     error: str | None = None
+    endings: tuple[EngineEnding, ...] = ()
 
     @property
     def memory_bytes(self) -> int:

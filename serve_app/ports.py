@@ -133,6 +133,10 @@ class OperatorService(Protocol):
         """One entry per memory domain; see ``registry_views.DomainView``."""
         ...
 
+    async def history(self, since: float) -> dict[str, Any]:
+        """The last hour after ``since`` (seconds since the epoch); see ``memory_page.py``."""
+        ...
+
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
         """The last ended tasks (of this kind), newest first; see ``facts.TaskRecord``."""
         ...

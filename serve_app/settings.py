@@ -537,6 +537,14 @@ class JobSettings(Strict):
     )
 
 
+class UiSettings(Strict):
+    """The pages for people (``ui/``)."""
+
+    enabled: bool = Field(
+        True, description="Whether there are / and /ui/. They need no key, what they show does."
+    )
+
+
 class LimitSettings(Strict):
     """What is refused before any work is done on it."""
 
@@ -638,6 +646,7 @@ class AppSettings(Strict):
     auth: AuthSettings = AuthSettings()
     url_fetch: UrlFetchSettings = UrlFetchSettings()
     jobs: JobSettings = JobSettings()
+    ui: UiSettings = UiSettings()
     limits: LimitSettings = LimitSettings()
     documents: DocumentSettings = DocumentSettings()
     paddlex: PaddlexSettings = PaddlexSettings()

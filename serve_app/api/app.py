@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -54,6 +53,7 @@ from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
+from serve_app.api.ui import UiRoutes, own_version
 from serve_app.api.url_fetch import UrlFetcher
 from serve_app.errors import OcrServeError
 from serve_app.jobs.service import Jobs
@@ -109,7 +109,7 @@ def build_http_app(
     """
     app = DescribedApp(
         title="ocr-serve",
-        version=_version(),
+        version=own_version(),
         description=DESCRIPTION,
         openapi_url=None,  # like every way in, these are our own routes with a role
         redirect_slashes=False,  # see ``door.py``
@@ -133,6 +133,8 @@ def build_http_app(
         ParseRoutes(service, settings, tasks, fetch).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
+    if settings.ui.enabled:
+        routers.append(UiRoutes(settings, jobs=jobs is not None).router(anybody))
     files: MistralFileRoutes | None = None
     if jobs is not None:
         results = JobResults(service, jobs, tasks.spools)
@@ -204,10 +206,3 @@ def _with(jobs: Jobs | None) -> Callable[[FastAPI], AbstractAsyncContextManager[
             await jobs.close()
 
     return lifespan
-
-
-def _version() -> str:
-    try:
-        return version("ocr-serve")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"

@@ -1,16 +1,22 @@
-"""GET /openapi.json, and /docs that shows it."""
+"""GET /openapi.json, and /docs that shows it, with files of this package: no CDN is asked."""
 
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from serve_app.api.auth import role_of
+from serve_app.api.static_files import file_response, page_response
+from serve_app.ui.files import FOLDER, files_below
 
 SCHEMA_PATH, DOCS_PATH = "/openapi.json", "/docs"
+# Swagger UI writes styles into its elements, and has pictures in its style sheet.
+POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 SCHEMES: dict[str, dict[str, str]] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -49,12 +55,18 @@ class DocumentationRoutes:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
+        swagger = files_below(FOLDER / "vendor")
+        self._files = {
+            name: file for name, file in swagger.items() if name.startswith("swagger-ui.")
+        }
+        self._files |= files_below(FOLDER / "docs")
 
     def router(self, *asked: Depends) -> APIRouter:
         """The routes, which do not describe themselves; ``asked`` come before their handlers."""
-        router = APIRouter(dependencies=asked)
-        for path, handler in ((SCHEMA_PATH, self.schema), (DOCS_PATH, self.page)):
-            router.add_api_route(path, handler, include_in_schema=False)
+        router = APIRouter(dependencies=asked, include_in_schema=False)
+        router.add_api_route(SCHEMA_PATH, self.schema)
+        router.add_api_route(DOCS_PATH, self.page)
+        router.add_api_route(DOCS_PATH + "/{name}", self.file)
         return router
 
     async def schema(self) -> Response:
@@ -63,6 +75,8 @@ class DocumentationRoutes:
 
     async def page(self, request: Request) -> Response:
         """A page to read and try it."""
-        prefix = request.scope.get("root_path", "").rstrip("/")
-        title = f"{self._app.title}: API"
-        return get_swagger_ui_html(openapi_url=prefix + SCHEMA_PATH, title=title)
+        return page_response(request, self._files["docs.html"], POLICY)
+
+    async def file(self, name: str, request: Request) -> Response:
+        """One of the page's files."""
+        return file_response(request, self._files, name)

@@ -380,7 +380,7 @@ MODELS: dict[str, Any] = {
 DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S = 60.0, 600.0
 DEFAULT_TASKS, MAX_TASKS = 100, 1000
 
-_OPERATOR_ERRORS = {
+OPERATOR_ERRORS = {
     **{status: OUR_ERRORS[status] for status in (400, 401, 422, 429, 500, 503)},
     403: our_error(
         "The role is not enough, or the machine another one",
@@ -406,7 +406,7 @@ _GIB = 2**30
 MEMORY: dict[str, Any] = {
     "summary": "Memory by domain",
     "responses": {
-        **_OPERATOR_ERRORS,
+        **OPERATOR_ERRORS,
         200: {
             "model": answers.MemoryAnswer,
             "description": "One entry per GPU and per node's RAM.",
@@ -441,7 +441,7 @@ TASKS: dict[str, Any] = {
         kind={"type": "string", "enum": ["page", "request"]},
     ),
     "responses": {
-        **_OPERATOR_ERRORS,
+        **OPERATOR_ERRORS,
         200: {
             "model": answers.TasksAnswer,
             "description": "Newest first; a whole request has no page.",
@@ -507,7 +507,7 @@ def order(action: str) -> dict[str, Any]:
                 "content": json_example(example),
             },
             409: {"description": "Not done in time: `pending` and `errors` say where."},
-            **_OPERATOR_ERRORS,
+            **OPERATOR_ERRORS,
         },
         **_query(**parameters),
     }

@@ -52,6 +52,11 @@ _COMMON: dict[int | str, dict[str, Any]] = {
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {404: _NOT_FOUND, **_COMMON}
 
+VISUALIZE = (
+    "true: also keep drawn pictures of the pages; page: only the page that boxes are about, as the "
+    "picture `page`"
+)
+
 
 def _parameter(
     name: str, schema: dict[str, Any], text: str, place: str = "query"
@@ -71,7 +76,7 @@ def submit(settings: AppSettings) -> dict[str, Any]:
     number = {"type": "number", "exclusiveMinimum": 0, "maximum": settings.jobs.deadline_s}
     own = [
         _parameter("deadline_s", number, "The job expires after this many seconds"),
-        _parameter("visualize", {"type": "boolean"}, "Also keep drawn pictures of the pages"),
+        _parameter("visualize", {"type": "string", "enum": ["false", "true", "page"]}, VISUALIZE),
         _parameter(
             "callback_url", {"type": "string"}, "Told of the job's end (jobs.webhooks), signed"
         ),

@@ -15,7 +15,7 @@ from serve_app.api.file_text import json_of
 from serve_app.api.intake import Fetch, decode_file, is_json, is_url
 from serve_app.api.parse_params import ParseParams, once, read_params
 from serve_app.api.upload import Upload, read_upload
-from serve_app.document import PredictOptions
+from serve_app.document import PAGE_IMAGE, PredictOptions
 from serve_app.errors import InvalidRequest, UrlRefused
 from serve_app.messages import Priority
 from serve_app.policy.url_guard import is_address, pinned, target_of
@@ -86,13 +86,18 @@ def job_params(request: Request, fields: Mapping[str, str], settings: AppSetting
     """
     given = {**fields, **once(request.query_params.multi_items())}
     deadline_s = _deadline_s(given.pop(DEADLINE, None), settings.jobs.deadline_s)
-    visualize = _flag(VISUALIZE, given.pop(VISUALIZE, "false"))
+    drawn = given.pop(VISUALIZE, "false")
+    visualize = drawn != PAGE_IMAGE and _flag(VISUALIZE, drawn)
     callback_url = _callback(given.pop(CALLBACK, ""), settings)
     asked = given.get(PRIORITY, request.headers.get("x-ocr-priority", settings.jobs.priority))
     parse = read_params(given, settings)
     priority = _priority(asked)
     options = dataclasses.replace(
-        parse.options, markdown_images=True, visualize=visualize, priority=priority
+        parse.options,
+        markdown_images=True,
+        visualize=visualize,
+        page_image=drawn == PAGE_IMAGE,
+        priority=priority,
     )
     return JobParams(parse, given, options, priority, deadline_s, callback_url)
 
@@ -160,7 +165,7 @@ def _callback(url: str, settings: AppSettings) -> str:
 
 def _flag(name: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise InvalidRequest(f"`{name}` must be true or false")
+        raise InvalidRequest(f"`{name}` must be one of true, false, {PAGE_IMAGE}")
     return text.lower() == "true"
 
 

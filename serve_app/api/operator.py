@@ -9,9 +9,12 @@ from starlette.responses import JSONResponse
 
 from serve_app.api import examples
 from serve_app.api.examples import DEFAULT_TASKS, DEFAULT_TIMEOUT_S, MAX_TASKS, MAX_TIMEOUT_S
+from serve_app.api.history_example import HISTORY
 from serve_app.errors import InvalidRequest
 from serve_app.messages import TaskKind
 from serve_app.ports import OperatorService
+
+MAX_EPOCH_S = 1e11
 
 
 class OperatorRoutes:
@@ -24,6 +27,7 @@ class OperatorRoutes:
         """The routes with their documentation; ``asked`` come before their handlers."""
         router = APIRouter(tags=["Operator"], dependencies=asked)
         router.add_api_route("/v1/memory", self.memory, **examples.MEMORY)
+        router.add_api_route("/v1/memory/history", self.history, **HISTORY)
         router.add_api_route("/v1/tasks", self.tasks, **examples.TASKS)
         for action in ("load", "unload", "pin", "unpin"):
             path = f"/v1/models/{{name}}/{action}"
@@ -34,6 +38,11 @@ class OperatorRoutes:
     async def memory(self) -> Response:
         """Every memory domain: total, used, ours, others, level, and the engines in it."""
         return JSONResponse({"domains": list(await self._service.memory())})
+
+    async def history(self, request: Request) -> Response:
+        """The last hour: who held each domain, and which engines ended, when and why."""
+        since = _number(request.query_params, "since", 1.0, MAX_EPOCH_S)
+        return JSONResponse(await self._service.history(since))
 
     async def tasks(self, request: Request) -> Response:
         """The last ended pages and requests, newest first: estimated and measured memory."""

@@ -29,6 +29,13 @@ def _line(line: Line) -> dict[str, object]:
     return {"text": line.text, "box": line.box, "score": line.score, "source": line.source}
 
 
+def _block(block: Block) -> dict[str, object]:
+    """What it is and where; its text is that of its lines, by their indexes."""
+    facts = asdict(block)
+    del facts["text"], facts["image"]
+    return facts
+
+
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
@@ -125,6 +132,7 @@ class JsonWriter:
             "scale": 1 / info.reduced_by,
             "text": page.text,
             "lines": [_line(line) for line in page.lines],
+            "blocks": [_block(block) for block in page.blocks],
             "markdown": page_markdown(page, self._images).text,
             "furniture": [_listed(block) for block in self._finish.furniture_of(page)],
         }

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from serve_app import cli_mcp
+from serve_app.command import mcp as cli_mcp
 from serve_app.command import parse as cli_parse
+from serve_app.command import top as cli_top
 from serve_app.command import weights as cli_weights
 
 # Heavier modules (pydantic, Ray) are imported by the handlers: `weights` and `version` start at
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
     cli_parse.add_parser(commands)
     cli_mcp.add_parser(commands)
+    cli_top.add_parser(commands)
     cli_weights.add_parser(commands)
 
     key = commands.add_parser("key", help="make an API key, and its entry for the list of keys")

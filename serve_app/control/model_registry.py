@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from serve_app import clock
 from serve_app.control import cluster_metrics
+from serve_app.control.memory_page import history_answer
 from serve_app.messages import (
     HeartbeatAnswer,
     Level,
@@ -23,6 +24,7 @@ from serve_app.messages import (
     TaskKind,
     TaskRecord,
 )
+from serve_app.policy.memory_history import MemoryHistory
 from serve_app.policy.pool_views import PoolView, pool_views
 from serve_app.policy.registry_orders import OrderStatus
 from serve_app.policy.registry_state import RecoveryState, RegistryState
@@ -59,6 +61,7 @@ class ModelRegistry:
             {name: model.idle_timeout_s for name, model in settings.models.items()},
             target_fraction=pressure.critical - pressure.hysteresis,
         )
+        self._pressure, self._history = pressure, MemoryHistory(PUBLISH_S)
         self._snapshot = PressureSnapshot()
         self._pools = tuple(settings.pools)
         loop = asyncio.get_running_loop()
@@ -88,6 +91,14 @@ class ModelRegistry:
     async def memory(self) -> list[DomainView]:
         """For GET /v1/memory."""
         return self._state.memory(clock.now())
+
+    async def history(self, since: float) -> dict[str, Any]:
+        """For GET /v1/memory/history: samples after ``since``, seconds since the epoch."""
+        models, pools, domains = await self.models(), await self.pools(), await self.memory()
+        reports, at = self._state.reports(), clock.epoch()
+        return history_answer(
+            self._history, domains, models, pools, reports, self._pressure, since=since, at=at
+        )
 
     async def pools(self) -> dict[str, PoolView]:
         """For the gateway's admission."""
@@ -139,7 +150,9 @@ class ModelRegistry:
 
     async def _publish_forever(self) -> None:
         while True:
-            cluster_metrics.show(await self.memory(), await self.pools(), self._pools)
+            domains = await self.memory()
+            self._history.add(domains, clock.epoch())
+            cluster_metrics.show(domains, await self.pools(), self._pools)
             await asyncio.sleep(PUBLISH_S)
 
     async def _follow_levels(self, watch: Watch) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from serve_app.child.channel import Buffer
 from serve_app.detection_size import detection_options
 from serve_app.devices import cpu
-from serve_app.document import Markdown, PageResult, PredictOptions
+from serve_app.document import PAGE_IMAGE, Markdown, PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
 from serve_app.documents.page_input import PageInput
 from serve_app.engines.layer_use import LayerPlan, plan
@@ -155,7 +155,7 @@ class PaddleEngine:
             pruned_json=dump_pruned(result.json["res"]),
             text=tuple(line.text for line in reading.lines),
             markdown=markdown,
-            images=_drawn(result, page.pixels) if options.visualize else {},
+            images=_pictures(result, page.pixels, picture, options),
             exports=_exports(result, options.output_formats),
             notices=resolved.notices,
             lines=reading.lines,
@@ -267,8 +267,13 @@ def _original_markdown(result: Any, options: PredictOptions) -> Markdown:
     )
 
 
-def _drawn(result: Any, page: np.ndarray) -> dict[str, bytes]:
-    return {name: _jpeg(image) for name, image in {"input_img": page, **result.img}.items()}
+def _pictures(
+    result: Any, page: np.ndarray, turned: np.ndarray, options: PredictOptions
+) -> dict[str, bytes]:
+    drawn = {"input_img": page, **result.img} if options.visualize else {}
+    if options.page_image:
+        drawn[PAGE_IMAGE] = turned
+    return {name: _jpeg(image) for name, image in drawn.items()}
 
 
 def _exports(result: Any, formats: tuple[str, ...]) -> dict[str, bytes]:

@@ -29,6 +29,11 @@ class OperatorClient:
         domains = await self._ask("memory", timeout_s=ANSWER_TIMEOUT_S)
         return [dataclasses.asdict(domain) for domain in domains]
 
+    async def history(self, since: float) -> dict[str, Any]:
+        """See ``ports.OperatorService``."""
+        told: dict[str, Any] = await self._ask("history", since, timeout_s=ANSWER_TIMEOUT_S)
+        return told
+
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
         """See ``ports.OperatorService``."""
         records = await self._ask("tasks", limit, kind, timeout_s=ANSWER_TIMEOUT_S)

@@ -230,6 +230,11 @@ class FakeOperatorService:
         self.calls.append("memory")
         return []
 
+    async def history(self, since: float) -> dict[str, Any]:
+        """No domains."""
+        self.calls.append("history")
+        return {"domains": []}
+
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
         """No tasks."""
         self.calls.append("tasks")
@@ -255,5 +260,5 @@ def _as_asked(page: PageResult, options: PredictOptions) -> PageResult:
     if markdown is not None and not options.markdown_images:
         markdown = replace(markdown, images={})
     exports = {name: page.exports[name] for name in options.output_formats if name in page.exports}
-    images = page.images if options.visualize else {}
+    images = page.images if options.visualize or options.page_image else {}
     return replace(page, markdown=markdown, images=images, exports=exports)

@@ -30,6 +30,7 @@ from serve_app.policy.model_lifecycle import (
 )
 from serve_app.settings import ModelSettings
 from serve_app.telemetry import metrics
+from serve_app.worker.engine_endings import EngineEndings
 from serve_app.worker.engine_process import EngineProcess
 from serve_app.worker.unload_check import UnloadResult, wait_for_memory
 
@@ -88,7 +89,7 @@ class ModelManager:
         self._failure_type: type[OcrServeError] = EngineUnavailable
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: dict[int, asyncio.Task[UnloadResult]] = {}
-        self._users = 0
+        self._users, self._endings = 0, EngineEndings()
         self._closing = False
         self._wake: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -236,6 +237,7 @@ class ModelManager:
             loads=self.loads,
             engines=engines,
             error=self._lifecycle.failure,
+            endings=self._endings.facts(),
         )
 
     async def close(self) -> None:
@@ -340,9 +342,7 @@ class ModelManager:
                 continue
             del self._engines[number], self._loaded_at[number]
             self._on_gone(number)
-            returncode = engine.exited.result()
-            extra = {"model": self.name, "pid": engine.pid, "returncode": returncode}
-            log.warning("engine died", extra=extra)
+            self._endings.died(self.name, engine.pid, engine.exited.result())
             metrics.engine_deaths.inc(tags=self._labels)
             self._do(self._lifecycle.died(number, clock.now()))
 
@@ -361,7 +361,7 @@ class ModelManager:
         self._on_gone(number)
         unload_s = clock.now() - started
         result = UnloadResult(self.name, engine.pid, reason, held, freed, unload_s)
-        _log_unload(result)
+        self._endings.unloaded(result)
         metrics.unload_seconds.observe(unload_s, tags={**self._labels, "reason": reason})
         self._do(self._lifecycle.stopped(number, clock.now()))
         return result
@@ -399,17 +399,3 @@ class ModelManager:
 def engine_name(model: str, number: int) -> str:
     """Of an engine, in the byte account."""
     return f"{model}/{number}"
-
-
-def _log_unload(result: UnloadResult) -> None:
-    facts = {
-        "model": result.model,
-        "pid": result.pid,
-        "reason": result.reason,
-        "freed_bytes": result.freed_bytes,
-        "unload_s": round(result.unload_s, 3),
-    }
-    if result.missing_bytes:
-        log.warning("memory did not come back", extra={**facts, "missing": result.missing_bytes})
-    else:
-        log.info("model unloaded", extra=facts)

@@ -41,6 +41,9 @@ class Operator:
     async def memory(self) -> list[dict[str, Any]]:
         return []
 
+    async def history(self, since: float) -> dict[str, Any]:
+        return {"domains": []}
+
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> list[dict[str, Any]]:
         return []
 

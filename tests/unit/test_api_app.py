@@ -68,7 +68,8 @@ async def test_our_paths_answer_in_our_envelope(
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/", 404), ("PUT", "/x", 404), ("GET", "/ocr", 405)]
+    ("method", "path", "status"),
+    [("GET", "/nothing", 404), ("PUT", "/x", 404), ("GET", "/ocr", 405)],
 )
 async def test_other_paths_answer_in_paddlex_envelope(method: str, path: str, status: int) -> None:
     async with http_client() as client:

@@ -353,6 +353,22 @@ async def test_one_page_and_its_pictures(tmp_path: Path) -> None:
             assert missing.status_code == 404
 
 
+async def test_the_page_that_boxes_are_about_comes_without_drawn_ones(tmp_path: Path) -> None:
+    def page(info: PageInfo) -> PageResult:
+        return canned_page(info, images={"page": PNG})
+
+    service = FakeDocumentService(page=page)
+    async with job_scene(tmp_path, service) as scene:
+        job = await scene.ended_job(pages(1), visualize="page")
+        options = service.calls[0].options
+        assert (options.page_image, options.visualize) == (True, False)
+        picture = await scene.client.get(f"/v1/jobs/{job['id']}/pages/1/image?name=page")
+        assert (picture.status_code, picture.content) == (200, PNG)
+        answer = await scene.client.post("/v1/jobs?visualize=some", content=PNG)
+        assert answer.status_code == 422
+        assert "one of true, false, page" in answer.json()["error"]["message"]
+
+
 async def test_pictures_that_were_not_drawn_are_named_as_such(tmp_path: Path) -> None:
     async with job_scene(tmp_path) as scene:
         job = await scene.ended_job(PNG)

@@ -84,6 +84,7 @@ async def test_json() -> None:
         "height": 1684,
         "dpi": 144.0,
         "scale": 1.0,
+        "blocks": [],
         "text": ["Page 4", "Hello 42"],
         "lines": [
             {"text": "Page 4", "box": [0, 0, 1190, 168.4], "score": 1, "source": "ocr"},

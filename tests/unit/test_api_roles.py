@@ -26,9 +26,15 @@ CALLERS = {"nobody": None, "client": CLIENT, "operator": OPERATOR}
 RANKS: dict[str, int] = {"anybody": 0, "client": 1, "operator": 2, "nobody": 0}
 METHODS = ("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH")
 
-ANYBODY = {"/livez", "/readyz", "/health", "/version", "/docs", "/openapi.json"}
+ANYBODY = {
+    *("/livez", "/readyz", "/health", "/version"),
+    *("/docs", "/docs/{name}", "/openapi.json"),
+    *("/", "/favicon.ico", "/ui", "/ui/{name}", "/ui/vendor/{name}"),
+    *("/ui/config.json", "/ui/readme.txt"),
+}
 OPERATORS = {
     "/v1/memory",
+    "/v1/memory/history",
     "/v1/tasks",
     *(f"/v1/models/{{name}}/{order}" for order in ("load", "unload", "pin", "unpin")),
 }

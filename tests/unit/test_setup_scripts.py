@@ -55,6 +55,20 @@ def test_missing_venv_module_is_named_with_its_package(monkeypatch: pytest.Monke
     assert "python3.11-venv" in {package for _, package in check_system.missing_packages()}
 
 
+def test_what_only_tests_need_is_asked_for_by_tests_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(check_system, "missing_packages", lambda: [("a library", "libgl1")])
+    for arguments, packages in (
+        (["--apt"], ["libgl1"]),
+        (["--apt", "--tests"], ["libgl1", "chromium"]),
+    ):
+        monkeypatch.setattr("sys.argv", ["check_system.py", *arguments])
+        assert check_system.main() == 0
+        assert capsys.readouterr().out.split() == packages
+
+
 def test_other_python_is_named_with_the_supported_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.version_info", (3, 13, 0))
     (problem,) = check_system.python_problems()
