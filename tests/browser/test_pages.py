@@ -191,11 +191,46 @@ def test_a_file_that_is_none_is_answered_with_a_sentence(visit: Visit) -> None:
     expect(item.get_by_role("alert")).to_have_text(re.compile(r"^[A-Z].* .*\.$"))
 
 
+def test_a_pasted_picture_is_read(visit: Visit) -> None:
+    page = visit.page
+    visit.go()
+    choose_model(page, "ocr")
+    paste(page, documents.picture("png"))
+    expect(page.locator(".item").first).to_contain_text("pasted.png")
+    open_newest(page)
+    page.locator(".sheet img").wait_for()
+    visit.assert_quiet()
+
+
+def paste(page: Page, data: bytes) -> None:
+    """A picture from the clipboard."""
+    page.evaluate(
+        """(data) => {
+          const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File([bytes], "pasted.png", {type: "image/png"}));
+          document.dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
+        }""",
+        base64.b64encode(data).decode(),
+    )
+
+
+def test_an_address_is_asked_for_where_that_is_allowed_and_a_refusal_is_told(visit: Visit) -> None:
+    page = visit.page
+    told(visit, urls=True)  # the server's own setting is off, so that it refuses
+    visit.go()
+    page.get_by_label("Address of a document").fill("https://example.com/a.pdf")
+    page.get_by_role("button", name="Fetch and read").click()
+    item = page.locator(".item").first
+    expect(item).to_have_attribute("data-state", "failed")
+    expect(item.get_by_role("alert")).to_have_text(re.compile(r"^[A-Z].*\.$"))
+
+
 @pytest.mark.parametrize("jobs", [True, False], ids=["jobs", "no jobs"])
 def test_a_hostile_document_runs_nothing(visit: Visit, jobs: bool) -> None:
     page = visit.page
     if not jobs:
-        without_jobs(visit)
+        told(visit, jobs=False)
     visit.go()
     choose_model(page, "ocr")
     name = "<img src=x onerror='window.ran=1'>.pdf"
@@ -222,10 +257,10 @@ def test_a_hostile_document_runs_nothing(visit: Visit, jobs: bool) -> None:
     visit.assert_quiet()
 
 
-def without_jobs(visit: Visit) -> None:
-    """The page is told that there are none, as on a server with `jobs.enabled: false`."""
-    told = visit.server.http.get("/ui/config.json").json()
-    body = json.dumps({**told, "jobs": False})
+def told(visit: Visit, **changes: bool) -> None:
+    """The page is told something else than this server's settings."""
+    config = visit.server.http.get("/ui/config.json").json()
+    body = json.dumps({**config, **changes})
     visit.page.route("**/ui/config.json", lambda route: route.fulfill(body=body))
 
 
