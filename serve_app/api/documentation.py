@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from serve_app.api.auth import role_of
+from serve_app.api.foreign_errors import is_doclings
 
 SCHEMA_PATH, DOCS_PATH = "/openapi.json", "/docs"
 SCHEMES: dict[str, dict[str, str]] = {
@@ -37,11 +38,15 @@ class DescribedApp(FastAPI):
 
 def _describe_keys(schema: dict[str, Any], app: FastAPI) -> None:
     schema["components"]["securitySchemes"] = SCHEMES
-    schema["security"] = [{name: []} for name in SCHEMES]
+    schema["security"] = [{"bearer": []}]
     for route in app.routes:
-        if isinstance(route, APIRoute) and role_of(route) == "anybody":
-            for operation in schema["paths"].get(route.path, {}).values():
+        if not isinstance(route, APIRoute):
+            continue
+        for operation in schema["paths"].get(route.path, {}).values():
+            if role_of(route) == "anybody":
                 operation["security"] = []
+            elif is_doclings(route.path):
+                operation["security"] = [{"bearer": []}, {"key": []}]
 
 
 class DocumentationRoutes:
