@@ -30,7 +30,12 @@ SYSTEM_LIBRARIES = (
 
 
 # Programs that tests run, and skip themselves without; their packages.
-TEST_PROGRAMS = (("promtool", "prometheus"), ("chromium", "chromium"))
+TEST_PROGRAMS = (
+    ("chromium", "chromium"),
+    ("pdftotext", "poppler-utils"),
+    ("promtool", "prometheus"),
+    ("redis-server", "redis-server"),
+)
 
 
 def python_problems() -> list[str]:

@@ -1,8 +1,9 @@
 """Who may ask: every route names the role that it needs, and asks for it before its handler runs.
 
-`Authorization: Bearer KEY` or `token KEY`, in any case; else `X-Api-Key: KEY`. An application with
-a way in that asks nobody is not built (``check_roles``). Probes and the documentation are for
-anybody, since who probes has no secrets. Where no keys are in use ``keyless.py`` decides instead.
+`Authorization: Bearer KEY` or `token KEY`, in any case; on docling-serve's routes `X-Api-Key: KEY`,
+too. An application with a way in that asks nobody is not built (``check_roles``). Probes and the
+documentation are for anybody, since who probes has no secrets. Where no keys are in use
+``keyless.py`` decides instead.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.requests import Request
 
 from serve_app.api.api_keys import ApiKey, KeySource, find
 from serve_app.api.context import context_of
+from serve_app.api.foreign_errors import is_doclings
 from serve_app.api.keyless import Keyless
 from serve_app.clock import now
 from serve_app.errors import Forbidden, TooManyRequests, Unauthorized
@@ -28,7 +30,7 @@ from serve_app.settings import AppSettings
 
 RouteRole = Literal["anybody", "client", "operator"]
 SCHEMES = frozenset({"bearer", "token"})
-KEY_HEADER = "x-api-key"  # docling-serve's clients send this one
+KEY_HEADER = "x-api-key"
 BUSY_RETRY_S = 1.0
 ADMITTED, CALLER = "admitted", "caller"
 
@@ -132,7 +134,7 @@ def _presented(request: Request) -> str:
     scheme, _, presented = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() in SCHEMES:
         return presented.strip()
-    return request.headers.get(KEY_HEADER, "").strip()
+    return request.headers.get(KEY_HEADER, "").strip() if is_doclings(request.url.path) else ""
 
 
 def caller_of(request: Request) -> Caller:

@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from serve_app.api.auth import role_of
+from serve_app.api.foreign_errors import is_doclings
 from serve_app.api.static_files import file_response, page_response
 from serve_app.ui.files import FOLDER, files_below
 
@@ -43,11 +44,15 @@ class DescribedApp(FastAPI):
 
 def _describe_keys(schema: dict[str, Any], app: FastAPI) -> None:
     schema["components"]["securitySchemes"] = SCHEMES
-    schema["security"] = [{name: []} for name in SCHEMES]
+    schema["security"] = [{"bearer": []}]
     for route in app.routes:
-        if isinstance(route, APIRoute) and role_of(route) == "anybody":
-            for operation in schema["paths"].get(route.path, {}).values():
+        if not isinstance(route, APIRoute):
+            continue
+        for operation in schema["paths"].get(route.path, {}).values():
+            if role_of(route) == "anybody":
                 operation["security"] = []
+            elif is_doclings(route.path):
+                operation["security"] = [{"bearer": []}, {"key": []}]
 
 
 class DocumentationRoutes:

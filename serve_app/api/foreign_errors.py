@@ -17,6 +17,11 @@ def foreign_body(path: str, status: int, code: str, message: str) -> dict[str, A
     return None
 
 
+def is_doclings(path: str) -> bool:
+    """Whether it is a path of docling-serve's API."""
+    return _is_below(path, _DOCLING)
+
+
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:
     return any(path == root or path.startswith(root + "/") for root in roots)
 

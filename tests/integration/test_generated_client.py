@@ -15,7 +15,7 @@ import pytest
 from tests.client_environment import python_with, run_script
 from tests.served import Served, served
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.long]
 
 SCRIPT = r"""
 import io, json, sys

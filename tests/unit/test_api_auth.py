@@ -286,3 +286,22 @@ async def test_an_operator_hears_that_the_list_of_keys_is_broken(tmp_path: Path)
     assert all("api_keys" not in answer.json() for answer in others)
     assert looks
     assert (served.status_code, revoked.status_code) == (200, 401)
+
+
+async def test_doclings_header_is_taken_on_its_routes_only(with_keys: Keys) -> None:
+    async with http_client(settings=with_keys()) as client:
+        for key, status in ((CLIENT, 200), ("ocrs_wrong", 401)):
+            answer = await client.post(
+                "/v1/convert/file", files={"files": ("a.png", PNG)}, headers={"x-api-key": key}
+            )
+            assert answer.status_code == status, answer.text
+
+
+async def test_the_description_says_who_is_asked_for_a_key(with_keys: Keys) -> None:
+    async with http_client(settings=with_keys()) as client:
+        spec = (await client.get("/openapi.json")).json()
+    assert set(spec["components"]["securitySchemes"]) == {"bearer", "key"}
+    assert spec["security"] == [{"bearer": []}]
+    assert spec["paths"]["/livez"]["get"]["security"] == []
+    assert "security" not in spec["paths"]["/v1/parse"]["post"]
+    assert {"key": []} in spec["paths"]["/v1/convert/file"]["post"]["security"]
