@@ -143,8 +143,9 @@ def run_within(tools: Tools, gib: int, pages: int) -> dict[str, Any]:
         # Ray looks for this machine's address by its name.
         *("--hostname=ocr", "--add-host=ocr:127.0.0.1"),
         *("--read-only", "--read-only-tmpfs=false", "--user=1000", "--cap-drop=all"),
-        *("--tmpfs=/tmp:rw,size=2g,mode=1777", "--tmpfs=/home/ocr:rw,size=256m,mode=1777"),
-        *("--tmpfs=/var/lib/ocr-serve:rw,size=512m,mode=1777", "--shm-size=512m"),
+        # Volumes of its own have the owner that the image's folders have; they go with it.
+        *("--tmpfs=/tmp:rw,size=2g,mode=1777", "--volume=/home/ocr", "--volume=/var/lib/ocr-serve"),
+        "--shm-size=512m",
         *(f"--memory={gib}g", f"--memory-swap={gib}g", f"--volume={CLIENT}:/client.py:ro"),
         IMAGE,
     ).stdout.strip()
@@ -170,7 +171,7 @@ def run_within(tools: Tools, gib: int, pages: int) -> dict[str, Any]:
         log = tools.run("podman", "logs", "--tail=20", name, check=False)
         if row["fault"]:
             print(log.stdout, file=sys.stderr)
-        tools.run("podman", "rm", "--force", "--time=5", name, check=False)
+        tools.run("podman", "rm", "--force", "--volumes", "--time=5", name, check=False)
     print(json.dumps(row), flush=True)
     return row
 
