@@ -30,7 +30,12 @@ setup: ## only the environment for development, and the weights
 
 .PHONY: test
 test: setup ## set-up and the test suite, but what takes minutes (`make long`)
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest -m 'not long' --numprocesses 2 tests/unit tests/fuzz
+	@$(BIN)/python -m pytest -m 'not long' --ignore tests/unit --ignore tests/fuzz
+else
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
+endif
 
 .PHONY: unit
 unit: ## unit tests only: no Ray, no Paddle, seconds
