@@ -5,7 +5,7 @@
 # URL is Paddle's own index for your CUDA version (see Paddle's installation page): paddlepaddle-gpu is
 # not on the public one, so its lock is made by whoever builds, once; see the script. Its wheels bring
 # the CUDA libraries; the node brings the driver (NVIDIA's container toolkit).
-# Weights: /models, and their hashes in /etc/ocr-serve/weights.sha256, both mounted (README, "Weights"):
+# Weights: /models, and their hashes in /etc/ocr-serve/weights.sha256, both mounted (docs/configuration.md):
 #   docker run --rm --gpus all -p 127.0.0.1:8000:8000 --shm-size 1g -v "$PWD/models:/models:ro" \
 #       -v "$PWD/weights.sha256:/etc/ocr-serve/weights.sha256:ro" ocr-serve-gpu:0.1.0
 ARG CPU_IMAGE=ocr-serve-cpu:0.1.0

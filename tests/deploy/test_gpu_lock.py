@@ -117,7 +117,7 @@ def test_the_image_is_not_built_without_a_lock() -> None:
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_the_documented_command_publishes_on_this_machine_only(name: str) -> None:
-    for file in (ROOT / "docker" / f"{name}.Dockerfile", ROOT / "README.md"):
+    for file in (ROOT / "docker" / f"{name}.Dockerfile", ROOT / "docs" / "operations.md"):
         text = file.read_text(encoding="utf-8")
         published = re.findall(r"-p (\S*:\S+)", text)
         assert all(one == "127.0.0.1:8000:8000" for one in published), file.name

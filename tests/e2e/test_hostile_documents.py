@@ -115,7 +115,7 @@ def test_bombs_are_refused_within_their_budgets_and_honest_pages_are_answered(
 
 
 def test_the_plan_of_the_shipped_configuration() -> None:
-    """What the README's table of memory says of hostile files."""
+    """What the table of memory in docs/operations.md says of hostile files."""
     declared = AppSettings.model_validate(app_args(shipped_config()))
     settings = plan(declared, Machine(24 * 2**30, "of the machine", 0, 2)).settings
     documents, readers = settings.documents, settings.gateway.readers
