@@ -186,7 +186,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     """
     if isinstance(error, OcrServeError):
         # The parent knows those of ``errors.py``, not what a module derives from them.
-        known = next(kind for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        known = next(
+            kind for kind in type(error).__mro__ if kind.__module__.startswith(errors.__name__)
+        )
         return {"kind": "typed", "type": known.__name__, "args": list(error.args)}
     kind = "memory" if is_out_of_memory(error) else "exception"
     return {"kind": kind, "message": f"{type(error).__name__}: {str(error).splitlines()[:1]}"[:500]}
