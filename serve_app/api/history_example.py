@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from serve_app.api.examples import OPERATOR_ERRORS, json_example
+from serve_app.api.examples import json_example
+from serve_app.api.operator_examples import OPERATOR_ERRORS
 
 _GIB = 2**30
 HISTORY: dict[str, Any] = {

@@ -7,9 +7,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 from starlette.responses import JSONResponse
 
-from serve_app.api import examples
-from serve_app.api.examples import DEFAULT_TASKS, DEFAULT_TIMEOUT_S, MAX_TASKS, MAX_TIMEOUT_S
+from serve_app.api import operator_examples as examples
 from serve_app.api.history_example import HISTORY
+from serve_app.api.operator_examples import (
+    DEFAULT_TASKS,
+    DEFAULT_TIMEOUT_S,
+    MAX_TASKS,
+    MAX_TIMEOUT_S,
+)
 from serve_app.errors import InvalidRequest
 from serve_app.messages import TaskKind
 from serve_app.ports import OperatorService

@@ -19,15 +19,10 @@ Not covered: checking or starting a cluster of several nodes (k8s/).
 
 from __future__ import annotations
 
-import http.client
-import ipaddress
 import os
 import signal
-import socket
-import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +34,7 @@ import yaml
 from serve_app import sizing
 from serve_app.command import environment
 from serve_app.command.console import Console, default_log
+from serve_app.command.endpoint import Endpoint, answers_ok, asks_for_loopback
 from serve_app.command.runtime_folder import RuntimeFolderError, open_folder
 from serve_app.config_check import check_file
 from serve_app.deploy_status import deploy_failure, deploy_summary
@@ -53,57 +49,8 @@ CONSOLE = Path("-")
 SHUTDOWN_TIMEOUT_S = 60.0
 # For the gateways' answer that they are done, beyond the time that they are given.
 DRAIN_ANSWER_S = 5.0
-EVERY_ADDRESS = "0.0.0.0"  # nosec B104  # Serve's default, where a configuration names none
 POLL_INTERVAL_S = 0.25
 STATUS_INTERVAL_S = 2.0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the proxy listens, and how this machine reaches it."""
-
-    host: str = EVERY_ADDRESS
-    port: int = 8000
-    scheme: str = "http"
-    prefix: str = ""
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> Endpoint:
-        """The endpoint of a checked Serve configuration, with Serve's defaults."""
-        options = config.get("http_options") or {}
-        return cls(
-            options.get("host", cls.host),
-            options.get("port", cls.port),
-            "https" if options.get("ssl_certfile") else "http",
-            (config["applications"][0].get("route_prefix") or "").rstrip("/"),
-        )
-
-    @property
-    def url(self) -> str:
-        """The base URL of the application, from this machine."""
-        host = {EVERY_ADDRESS: "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        host = f"[{host}]" if ":" in host else host
-        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def is_free(self) -> bool:
-        """Whether the port can be bound now."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the proxy does it: connections of the last run in TIME_WAIT do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError:
-                return False
-        return True
 
 
 @dataclass(frozen=True)
@@ -335,14 +282,6 @@ class Launch:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
-def asks_for_loopback(file: Path) -> bool:
-    """Whether only this machine is to reach the server. No for a broken file, refused later."""
-    try:
-        return Endpoint.of(yaml.safe_load(file.read_text(encoding="utf-8"))).is_loopback
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, LookupError, TypeError):
-        return False
-
-
 def auth_is_required(config: dict[str, Any]) -> bool:
     """Whether the application of a checked configuration asks for API keys."""
     args = config["applications"][0].get("args") or {}
@@ -373,20 +312,6 @@ def wait_until_ready(
         if sleep(POLL_INTERVAL_S):
             return "stopped"
     return None
-
-
-def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
-    """Whether a GET of the URL answers 200."""
-    # Our own port: no proxy of the environment, and its certificate need not name this host.
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    try:
-        with urllib.request.build_opener(*handlers).open(url, timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
-    except (OSError, http.client.HTTPException):
-        return False
 
 
 def metrics_lines() -> list[str]:

@@ -144,3 +144,8 @@ class ByteBudget:
 
     def _promised(self, engine: str | None) -> int:
         return sum(r.held_bytes for r in self._reservations.values() if r.engine == engine)
+
+
+def engine_name(model: str, number: int) -> str:
+    """Of an engine, in the byte account."""
+    return f"{model}/{number}"

@@ -43,12 +43,12 @@ from serve_app.messages import (
 from serve_app.policy.estimate import knows_much_more
 from serve_app.policy.eviction import pressure_unloads
 from serve_app.policy.idle import idle_unloads
+from serve_app.policy.load_target import target_of_load
 from serve_app.policy.registry_orders import Orders, OrderStatus, Unloaded, model_in
 from serve_app.policy.registry_views import (
     DomainView,
     Heard,
     ModelView,
-    device_domain,
     domain_views,
     model_views,
 )
@@ -225,7 +225,7 @@ class RegistryState:
         Fails at once where no replica is below the level warning: a load ahead of need must not
         make pressure worse.
         """
-        target = self._target_of_load(model, pool)
+        target = target_of_load(self.reports(), self._levels, model, pool)
         why = "no worker of this pool with the model and free memory"
         self._orders.load(order, model, target, now, timeout_s, why)
 
@@ -394,16 +394,3 @@ class RegistryState:
             return False
         self._trimmed_at[report.replica] = now
         return True
-
-    def _target_of_load(self, model: str, pool: str | None) -> str | None:
-        best: tuple[tuple[bool, int], str] | None = None
-        for report in self.reports():
-            facts, domain = model_in(report, model), device_domain(report)
-            if facts is None or (pool is not None and report.pool != pool):
-                continue
-            ready = facts.state == "READY"
-            if not ready and self._levels.get(domain or "", "normal") != "normal":
-                continue
-            rank = ((ready, report.budget_bytes - report.committed_bytes), report.replica)
-            best = max(best, rank) if best else rank
-        return best[1] if best else None

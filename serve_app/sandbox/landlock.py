@@ -85,16 +85,7 @@ class Ruleset:
         ports = 0 if tcp else self._have("tcp", have, _BIND_TCP | _CONNECT_TCP)
         scope = self._have("scope", have, _ABSTRACT_UNIX_SOCKET | _SIGNAL) if scoped else 0
         size = next(size for since, size in _ATTRIBUTES_SIZE if have >= since)
-        attributes = _ATTRIBUTES.pack(handled, ports, scope)[:size]
-        try:
-            self.fd = syscall(
-                _CREATE_RULESET,
-                ctypes.c_char_p(attributes),
-                ctypes.c_size_t(size),
-                ctypes.c_uint32(0),
-            )
-        except OSError as error:
-            raise Unavailable(f"landlock: {error.strerror}") from None
+        self.fd = _ruleset(_ATTRIBUTES.pack(handled, ports, scope)[:size])
         for paths, rights in ((read, _READ), (write, _READ_WRITE), (run, _RUN)):
             for path in paths:
                 self._allow(path, rights & handled)
@@ -134,3 +125,12 @@ class Ruleset:
             )
         finally:
             os.close(fd)
+
+
+def _ruleset(attributes: bytes) -> int:
+    """The descriptor of a new one."""
+    pointer, size = ctypes.c_char_p(attributes), ctypes.c_size_t(len(attributes))
+    try:
+        return syscall(_CREATE_RULESET, pointer, size, ctypes.c_uint32(0))
+    except OSError as error:
+        raise Unavailable(f"landlock: {error.strerror}") from None

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe
 from serve_app.messages import LEVELS, DomainReading, Level
-from serve_app.policy.budget import ByteBudget
+from serve_app.policy.budget import ByteBudget, engine_name
 from serve_app.policy.memory_pressure import Crossing, PressureGauge
 from serve_app.settings import PressureSettings
 from serve_app.worker.engine_process import EngineProcess
-from serve_app.worker.model_manager import ModelManager, engine_name
+from serve_app.worker.model_manager import ModelManager
 
 log = logging.getLogger("ocr_serve.memory")
 

@@ -62,6 +62,15 @@ class ModelManager:
         on_change: called after every change of state.
     """
 
+    #: Whether to unload the last idle engine too: set while no registry answers.
+    autonomous = True
+    pinned = False
+    loads = 0
+    _users = 0
+    _closing = False
+    _wake: asyncio.TimerHandle | None = None
+    _expiry: asyncio.TimerHandle | None = None
+
     def __init__(
         self,
         name: str,
@@ -89,14 +98,7 @@ class ModelManager:
         self._failure_type: type[OcrServeError] = EngineUnavailable
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stops: dict[int, asyncio.Task[UnloadResult]] = {}
-        self._users, self._endings = 0, EngineEndings()
-        self._closing = False
-        self._wake: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
-        #: Whether to unload the last idle engine too: set while no registry answers.
-        self.autonomous = True
-        self.pinned = False
-        self.loads = 0
+        self._endings = EngineEndings()
 
     @contextlib.asynccontextmanager
     async def lease(self, *, timeout_s: float) -> AsyncIterator[EngineLease]:
@@ -394,8 +396,3 @@ class ModelManager:
     @property
     def _idle_timeout_s(self) -> float:
         return -1 if self.pinned else self._settings.idle_timeout_s
-
-
-def engine_name(model: str, number: int) -> str:
-    """Of an engine, in the byte account."""
-    return f"{model}/{number}"

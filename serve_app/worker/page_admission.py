@@ -35,12 +35,12 @@ from serve_app.policy.admission import (
     Wait,
     decide,
 )
-from serve_app.policy.budget import ByteBudget
+from serve_app.policy.budget import ByteBudget, engine_name
 from serve_app.policy.drain_rate import DrainRate
 from serve_app.settings import PressureSettings
 from serve_app.worker.engine_process import EngineProcess
 from serve_app.worker.memory_sampler import MemorySampler
-from serve_app.worker.model_manager import ModelManager, engine_name
+from serve_app.worker.model_manager import ModelManager
 from serve_app.worker.pressure_relief import PressureRelief
 
 log = logging.getLogger("ocr_serve.memory")

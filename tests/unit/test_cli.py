@@ -13,7 +13,8 @@ import pytest
 
 from serve_app import deploy_status
 from serve_app.command import cli, environment, launch
-from serve_app.command.launch import Endpoint, wait_until_ready
+from serve_app.command.endpoint import Endpoint, asks_for_loopback
+from serve_app.command.launch import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / "configs" / "local.yaml"
@@ -160,7 +161,7 @@ def test_ray_is_kept_to_this_machine_where_the_server_is(
 def test_a_broken_file_asks_for_nothing(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text)
-    assert not launch.asks_for_loopback(file)
+    assert not asks_for_loopback(file)
 
 
 # --- launch ----------------------------------------------------------------------------------
