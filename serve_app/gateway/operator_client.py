@@ -7,11 +7,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from ray.exceptions import RayActorError
-from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.errors import ReplicaUnavailable, UnknownModel
+from serve_app.gateway.calls import answer_of
 from serve_app.messages import TaskKind
 from serve_app.settings import AppSettings
 
@@ -66,8 +65,8 @@ class OperatorClient:
             raise UnknownModel(f"no model {model!r}; declared: {', '.join(self._models)}")
 
     async def _ask(self, method: str, *args: Any, timeout_s: float) -> Any:
-        response = getattr(self._registry, method).remote(*args)
+        answer = answer_of(getattr(self._registry, method).remote(*args), "the model registry")
         try:
-            return await asyncio.wait_for(response, timeout_s)
-        except (RayActorError, DeploymentUnavailableError, asyncio.TimeoutError):
+            return await asyncio.wait_for(answer, timeout_s)
+        except asyncio.TimeoutError:
             raise ReplicaUnavailable("the model registry does not answer") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -15,17 +14,10 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray.exceptions import RayActorError, RayError, RayTaskError
-from ray.serve.exceptions import (
-    BackPressureError,
-    DeploymentUnavailableError,
-    RayServeException,
-)
 from ray.serve.handle import DeploymentHandle
 
 from serve_app import clock
 from serve_app.deploy_status import pool_status
-from serve_app.deployments.stored_file import stored
 from serve_app.document import (
     DocumentInfo,
     FailedPage,
@@ -45,18 +37,18 @@ from serve_app.errors import (
     InvalidRequest,
     MemoryPressure,
     NoWorker,
-    OcrServeError,
     PageFailed,
     PageQuarantined,
     PageTooLargeForBudget,
-    QueueFull,
     ReplicaUnavailable,
     UnknownModel,
 )
 from serve_app.formats.assembler import Assembler
 from serve_app.formats.assembly import Plan
+from serve_app.gateway.calls import answer_of, cancel
 from serve_app.gateway.pool_choice import Choice, PoolChoice
 from serve_app.gateway.pool_starter import PoolStarter
+from serve_app.gateway.stored_file import stored
 from serve_app.gateway.worker_outlook import WorkerOutlook
 from serve_app.page_job import PageJob
 from serve_app.page_load import page_load
@@ -97,7 +89,7 @@ class PoolClient:
         self._outlook = WorkerOutlook(settings.pools)
         self._choice = PoolChoice(settings.pools, registry, self._outlook.reason)
         self._starter = PoolStarter(
-            lambda pool: _result(self._pools[pool].models.remote()),
+            lambda pool: answer_of(self._pools[pool].models.remote()),
             settings.gateway.request_timeout_s,
         )
         self._quarantine = Quarantine(**settings.quarantine.model_dump())
@@ -309,18 +301,18 @@ class PoolClient:
         ended = self._ledger.open(job.owner, "page_call")
         try:
             answer = self._outlook.unless_none_comes(
-                choice.pool, lambda: self._choice.workers(choice.pool) > 0, _result(response)
+                choice.pool, lambda: self._choice.workers(choice.pool) > 0, answer_of(response)
             )
             result: PageResult = await asyncio.wait_for(answer, left_s + ANSWER_GRACE_S)
             return result
         except NoWorker:
-            _cancel(response)
+            cancel(response)
             raise
         except asyncio.TimeoutError:
-            _cancel(response)
+            cancel(response)
             raise DeadlineExceeded(f"page {job.index + 1} got no answer in time") from None
         except asyncio.CancelledError:
-            _cancel(response)
+            cancel(response)
             raise
         finally:
             ended()
@@ -338,33 +330,6 @@ class PoolClient:
 
 def _quarantined(job: PageJob) -> PageQuarantined:
     return PageQuarantined(f"page {job.index + 1} has ended two engines")
-
-
-async def _result(response: Any) -> Any:
-    """Await a Serve response; its failures become typed errors without Ray's tracebacks."""
-    try:
-        return await response
-    except BackPressureError:
-        raise QueueFull("the pool's queue is full (pools.*.max_queued_pages)") from None
-    except RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, OcrServeError):
-            raise _copy(cause) from None
-        raise PageFailed(f"the worker raised {type(cause).__name__}") from None
-    except (RayActorError, DeploymentUnavailableError) as error:
-        raise ReplicaUnavailable(f"the worker is gone ({type(error).__name__})") from None
-
-
-def _cancel(response: Any) -> None:
-    # A call that has failed in this very moment raises its failure here, and there is nothing to
-    # cancel.
-    with contextlib.suppress(RayServeException, RayError):
-        response.cancel()
-
-
-def _copy(error: OcrServeError) -> OcrServeError:
-    """A twin without the traceback and the frames that it holds."""
-    return type(error)(*error.args)
 
 
 def _log_silent_pool(handle: DeploymentHandle, error: Exception, waited_s: float) -> None:
