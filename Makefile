@@ -7,6 +7,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11
 VENV ?= .venv
 CONFIG ?= configs/local.yaml
 ARGS ?=
+# What starts processes, one after another; unit and fuzz tests do not mind each other.
+SERVERS := $(addprefix tests/,integration deploy bench browser e2e faults spec)
 
 BIN := $(VENV)/bin
 SETUP := @$(PYTHON) scripts/setup_venv.py --venv $(VENV)
@@ -32,7 +34,7 @@ setup: ## only the environment for development, and the weights
 test: setup ## set-up and the test suite, but what takes minutes (`make long`)
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -m 'not long' --numprocesses 2 tests/unit tests/fuzz
-	@$(BIN)/python -m pytest -m 'not long' --ignore tests/unit --ignore tests/fuzz
+	@$(BIN)/python -m pytest -m 'not long' $(SERVERS)
 else
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 endif

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from serve_app.command import mcp as cli_mcp
 from serve_app.command import parse as cli_parse
+from serve_app.command import shipped
 from serve_app.command import top as cli_top
 from serve_app.command import weights as cli_weights
 
@@ -44,7 +45,13 @@ def parser() -> argparse.ArgumentParser:
     check.set_defaults(handler=_check)
 
     run = commands.add_parser("run", help="check a configuration, start it, wait until it is ready")
-    run.add_argument("file", type=Path)
+    run.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        default=shipped.file_of(shipped.DEFAULT),
+        help="a Serve configuration (default: the package's own for one machine)",
+    )
     run.add_argument(
         "--ready-timeout-s",
         type=float,
@@ -74,6 +81,10 @@ def parser() -> argparse.ArgumentParser:
     cli_mcp.add_parser(commands)
     cli_top.add_parser(commands)
     cli_weights.add_parser(commands)
+
+    config = commands.add_parser("config", help="print a configuration that comes with the package")
+    config.add_argument("name", nargs="?", choices=shipped.names(), default=shipped.DEFAULT)
+    config.set_defaults(handler=_config)
 
     key = commands.add_parser("key", help="make an API key, and its entry for the list of keys")
     key.add_argument("name", help="who it is for; appears in logs")
@@ -124,6 +135,11 @@ def _run(options: argparse.Namespace) -> int:
         log=options.log,
         environ=os.environ,
     )
+
+
+def _config(options: argparse.Namespace) -> int:
+    print(shipped.file_of(options.name).read_text(encoding="utf-8"), end="")
+    return 0
 
 
 def _env(_: argparse.Namespace) -> int:

@@ -52,6 +52,9 @@ def app_args(config: dict[str, Any]) -> dict[str, Any]:
     return args
 
 
+CHECKOUT = (sys.executable, "-m", "serve_app")
+
+
 @contextlib.contextmanager
 def running(
     config: dict[str, Any],
@@ -59,12 +62,14 @@ def running(
     *,
     own_ray_folder: bool = False,
     wrapper: Sequence[str] = (),
+    program: Sequence[str] = CHECKOUT,
 ) -> Iterator[Server]:
     """Start a server with ``config`` on a free port, wait until it is ready, stop it by Ctrl-C.
 
     ``environment`` is added to the inherited one. ``own_ray_folder``: the server chooses the folder
     for Ray's files itself; its events and session's files cannot be read then. ``wrapper``: what
-    becomes the server, whose command is its further arguments.
+    becomes the server, whose command is its further arguments. ``program``: the command itself; it
+    runs in the checkout only if it is the checkout's.
 
     Leaving the block asserts that no process of it is left. A server that is already gone then
     (a test may have killed it) is only cleaned up after.
@@ -72,7 +77,7 @@ def running(
     # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="ocr-e2e-", dir="/tmp"))
     ray_folder = {} if own_ray_folder else {"RAY_TMPDIR": str(folder)}
-    server = Server(config, folder, {**ray_folder, **(environment or {})}, wrapper)
+    server = Server(config, folder, {**ray_folder, **(environment or {})}, wrapper, program)
     try:
         server.wait_until_ready()
         yield server
@@ -93,6 +98,7 @@ class Server:
         folder: Path,
         environment: Mapping[str, str],
         wrapper: Sequence[str] = (),
+        program: Sequence[str] = CHECKOUT,
     ) -> None:
         config = copy.deepcopy(config)
         port = free_port()
@@ -105,11 +111,11 @@ class Server:
         file = folder / "config.yaml"
         # In their order: of the pools, the first is the first choice.
         file.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        command = [sys.executable, "-m", "serve_app", "run", "--log", str(self._log), str(file)]
+        command = [*program, "run", "--log", str(self._log), str(file)]
         with self._output.open("wb") as output:
             self._launch = subprocess.Popen(
                 [*wrapper, *command],
-                cwd=ROOT,
+                cwd=ROOT if program == CHECKOUT else folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
