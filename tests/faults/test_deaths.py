@@ -73,9 +73,11 @@ def test_a_worker_that_dies_takes_its_engines_with_it_and_requests_are_retryable
 ) -> None:
     server = before.server
     engines = set(engine_pids(server))
+    died = time.monotonic()
     kill(server, "pool-cpu")
     eventually(lambda: not engines & set(engine_pids(server)), 10, "its engines are gone")
     more_are_served(load)
+    assert [one for one in load.requests if one.began < died < one.ended], "none was under way"
     failed = [one for one in load.requests if one.status != 200]
     assert all(one.status in RETRYABLE and one.code for one in failed), load.outcomes()
     assert max(one.seconds for one in load.requests) < REQUEST_TIMEOUT_S

@@ -40,6 +40,7 @@ def test_sigterm_drains_and_leaves_nothing() -> None:
         assert {one.status for one in under_way} == {200}
         # Later ones: refused, or nobody listens any more.
         later = [one for one in seen.requests if one.began > asked + 1]
+        assert later, "nobody asked after it was told to stop"
         assert {one.status for one in later} <= {None, *RETRYABLE}
         assert all(one.code == "server_stopping" for one in later if one.status == 503)
         server.assert_nothing_is_left()
