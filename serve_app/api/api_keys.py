@@ -105,7 +105,7 @@ class KeySource:
         settings: where they are.
         environ: of this process.
         clock: seconds, monotonic.
-        on_broken: called each time the file is looked at and cannot be read.
+        on_look: called each time the file is looked at; whether it cannot be read.
 
     Attributes:
         broken: whether that is so now.
@@ -120,9 +120,9 @@ class KeySource:
         settings: AuthSettings,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = now,
-        on_broken: Callable[[], None] = lambda: None,
+        on_look: Callable[[bool], None] = lambda broken: None,
     ) -> None:
-        self._file, self._clock, self._on_broken = settings.keys_file, clock, on_broken
+        self._file, self._clock, self._on_look = settings.keys_file, clock, on_look
         self.broken = False
         self._looked_s = clock()
         if self._file is not None:
@@ -149,8 +149,7 @@ class KeySource:
         if version != self._seen:
             self._seen = version
             self._read_again(file)
-        if self.broken:
-            self._on_broken()
+        self._on_look(self.broken)
 
     def _read_again(self, file: Path) -> None:
         try:

@@ -86,7 +86,7 @@ def build_http_app(
     fetch: Fetch | None = None,
     gate: RequestGate | None = None,
     listening: Listening | None = None,
-    on_broken_keys: Callable[[], None] = lambda: None,
+    on_keys_look: Callable[[bool], None] = lambda broken: None,
     on_end: Callable[[RequestContext], None] = lambda context: None,
     jobs: Jobs | None = None,
 ) -> FastAPI:
@@ -101,7 +101,7 @@ def build_http_app(
             proxy it must be False: the proxy adds the same header itself.
         gate: bounds the requests under way, and stops; default: as ``settings.gateway`` says.
         listening: where requests come in; default: nothing is known of it.
-        on_broken_keys: called now and then while the list of API keys cannot be read.
+        on_keys_look: called now and then; whether the list of API keys cannot be read.
         on_end: called with the context of every request that has ended.
         fetch: gets a file from a URL; default: as ``settings.url_fetch`` says.
         jobs: behind the routes of jobs, without it they are not there. Started and closed with
@@ -121,7 +121,7 @@ def build_http_app(
     fetch = fetch or (
         UrlFetcher(settings.url_fetch).fetch if settings.url_fetch.enabled else refuse_url
     )
-    keys = KeySource(settings.auth, on_broken=on_broken_keys) if settings.auth.required else None
+    keys = KeySource(settings.auth, on_look=on_keys_look) if settings.auth.required else None
     keyless = Keyless(settings.gateway, listening or Listening())
     guard = Guard(keys, keyless, settings)
     anybody, client, operators = (Depends(Needs(guard, role)) for role in ROLES)

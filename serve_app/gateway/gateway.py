@@ -52,6 +52,7 @@ class Gateway:
         hand_back_freed_memory()
         sweep()
         self._settings = settings
+        metrics.keys_unreadable.set(0.0)
         ledger = TaskLedger(metrics.ledger_gauge("gateway"))
         self._request_log = RequestLog(registry)
         self._gate = RequestGate(settings.gateway.max_ongoing_requests)
@@ -72,6 +73,7 @@ class Gateway:
             gate=self._gate,
             listening=_listening(),
             on_end=_request_ended,
+            on_keys_look=metrics.keys_unreadable.set,
             jobs=self._jobs,
         )
 

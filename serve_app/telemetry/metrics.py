@@ -111,6 +111,12 @@ lines = LazyMetric(
     "Lines of text in the results of pages, by source: ocr, or layer (a PDF's own text).",
     ("model", "pool", "source"),
 )
+keys_unreadable = LazyMetric(
+    "Gauge",
+    "ocr_api_keys_unreadable",
+    "1 while the list of API keys cannot be read (the keys from before are used), else 0.",
+    (),
+)
 no_worker = LazyMetric(
     "Gauge",
     "ocr_pool_no_worker",

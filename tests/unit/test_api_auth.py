@@ -261,14 +261,14 @@ async def test_an_operator_hears_that_the_list_of_keys_is_broken(tmp_path: Path)
     file = tmp_path / "keys.json"
     file.write_text(json.dumps(entries))
     settings = fake_settings(auth={"required": True, "keys_file": file})
-    looks: list[None] = []
+    looks: list[bool] = []
     clock = [0.0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("serve_app.clock.time.monotonic", lambda: clock[0])
         app = build_http_app(
             FakeDocumentService(settings=settings),
             settings,
-            on_broken_keys=lambda: looks.append(None),
+            on_keys_look=looks.append,
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -284,7 +284,7 @@ async def test_an_operator_hears_that_the_list_of_keys_is_broken(tmp_path: Path)
     assert "api_keys" not in whole.json()
     assert "cannot be read" in told.json()["api_keys"]
     assert all("api_keys" not in answer.json() for answer in others)
-    assert looks
+    assert (looks[0], looks[-1]) == (True, False)
     assert (served.status_code, revoked.status_code) == (200, 401)
 
 

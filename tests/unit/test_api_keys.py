@@ -153,16 +153,21 @@ def test_a_list_that_becomes_empty_revokes_the_last_key(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_each_look_at_a_broken_list_is_told(tmp_path: Path) -> None:
-    file, clock, looks = tmp_path / "keys", Clock(), []
+def test_each_look_at_the_list_tells_whether_it_is_broken(tmp_path: Path) -> None:
+    file, clock = tmp_path / "keys", Clock()
+    looks: list[tuple[float, bool]] = []
     file.write_text(entry("a", A))
-    source = KeySource(AuthSettings(keys_file=file), {}, clock, lambda: looks.append(clock.now_s))
+
+    def looked(broken: bool) -> None:
+        looks.append((clock.now_s, broken))
+
+    source = KeySource(AuthSettings(keys_file=file), {}, clock, looked)
     file.write_text("- {")
     for second in (2, 2.5, 4):
         clock.now_s = second
         source.current()
-    assert (looks, source.broken) == ([2, 4], True)
+    assert (looks, source.broken) == ([(2, True), (4, True)], True)
     file.write_text(entry("c", B))
     clock.now_s = 6
     source.current()
-    assert (looks, source.broken) == ([2, 4], False)
+    assert (looks[2:], source.broken) == ([(6, False)], False)
