@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import httpx
 import numpy as np
 import pytest
 
@@ -227,12 +228,19 @@ async def test_bodies(pair: Pair, name: str) -> None:
         ("POST", "/health"),
         ("GET", "/nothing"),
         ("POST", "/nothing"),
-        ("GET", "/"),
         ("GET", "/ocr/more"),
     ],
 )
 async def test_paths(pair: Pair, method: str, path: str) -> None:
     assert_same(await pair.ask(method, path))
+
+
+async def test_exception_the_root_says_what_this_is(pair: Pair) -> None:
+    """Theirs answers 404; ours has a page there for people, unless ``ui.enabled`` is off."""
+    transport = httpx.ASGITransport(pair.ours)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        ours = await client.get("/")
+    assert (ours.status_code, ours.headers["content-type"]) == (200, "text/html; charset=utf-8")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
