@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+CANCEL_AGAIN_S = 1.0
 
 
 async def until_set(event: asyncio.Event, timeout_s: float) -> None:
@@ -15,6 +18,21 @@ async def until_set(event: asyncio.Event, timeout_s: float) -> None:
         await asyncio.wait({waiting}, timeout=timeout_s)
     finally:
         waiting.cancel()
+
+
+async def end(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel them and wait until they have ended, however they end.
+
+    Once more each second: a cancellation that comes together with an answer may be lost, in the
+    clients of stores as in `asyncio.wait_for` before Python 3.12, and a task that goes round and
+    round would then be waited for for ever.
+    """
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)  # nobody else looks at their exceptions
 
 
 class Changes:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 
-from serve_app.changes import Changes
+from serve_app.changes import Changes, end
 from serve_app.clock import epoch
 from serve_app.document import FailedPage, PageResult, RequestIds
 from serve_app.errors import JobFileLost, JobNotFound, OcrServeError, PageFailed
@@ -94,16 +94,13 @@ class Driver:
     async def finish(self, timeout_s: float) -> None:
         """Claim no more; pages under way are waited for, then cancelled. Jobs go back."""
         if self._claiming is not None:
-            self._claiming.cancel()
-            await asyncio.gather(self._claiming, return_exceptions=True)
+            await end(self._claiming)
         for turn in self._turns.values():
             turn.over = True
         tasks = [turn.task for turn in self._turns.values() if turn.task]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
 
     async def _claim_forever(self) -> None:
         while True:
@@ -148,8 +145,7 @@ class Driver:
                 back = partial(jobs.handed_back, token=turn.token, now=epoch())
                 await asyncio.shield(self._settle(turn, back))
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await end(keeping)
             if self._turns.get(turn.job.id) is turn:
                 del self._turns[turn.job.id]
             self.wake()
@@ -225,8 +221,7 @@ class Driver:
             return None
         finally:
             if not coming.done():
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
+                await end(coming)
 
     async def _keep(self, turn: Turn, page: PageResult | FailedPage) -> None:
         """Its file first: a page that is noted is there."""

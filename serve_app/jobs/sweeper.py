@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+from serve_app.changes import end
 from serve_app.clock import epoch
 from serve_app.errors import JobNotFound, OcrServeError
 from serve_app.jobs.ports import FileStore, JobStore
@@ -50,8 +51,7 @@ class Sweeper:
     async def close(self) -> None:
         """No more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
     async def _forever(self) -> None:
         sweeps = 0

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from serve_app.changes import Changes
+from serve_app.changes import Changes, end
 from serve_app.clock import epoch
 from serve_app.errors import JobNotFound, OcrServeError, UrlRefused
 from serve_app.jobs.ports import JobStore
@@ -53,8 +53,7 @@ class Webhooks:
     async def close(self) -> None:
         """No more; a try under way is left to be made again."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
     async def _forever(self) -> None:
         while True:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serve_app.changes import Changes, until_set
+from serve_app.changes import Changes, end, until_set
 
 
 async def test_waiting_ends_with_the_event_or_the_time() -> None:
@@ -34,3 +34,30 @@ async def test_each_waiter_hears_of_the_next_change_only() -> None:
     changes.tell()
     await asyncio.gather(*waiting)
     await changes.wait(0.001)
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serve_app.changes.CANCEL_AGAIN_S", 0.01)
+    lost = 0
+
+    async def forgetful() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost += 1
+
+    async def broken() -> None:
+        raise ValueError
+
+    tasks = asyncio.create_task(forgetful()), asyncio.create_task(broken())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(end(*tasks), 5)
+    assert lost == 1
+    assert tasks[0].cancelled()
+    await end()
