@@ -80,7 +80,7 @@ def test_a_configuration_without_a_gpu_pool_needs_no_driver(
     assert answered(capsys, monkeypatch, str(CONFIGS / "local.yaml")) == (0, "cpu", [])
 
 
-@pytest.mark.parametrize("name", ["gpu-8gb.yaml", "gpu-box.yaml", "prod.yaml"])
+@pytest.mark.parametrize("name", ["gpu.yaml", "gpu-8gb.yaml", "gpu-box.yaml", "prod.yaml"])
 def test_a_gpu_pool_needs_the_drivers_lock(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
