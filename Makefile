@@ -61,7 +61,10 @@ chaos: setup ## a minute of load in which processes are killed (OCR_SERVE_CHAOS_
 	@$(BIN)/python -m pytest tests/faults/test_chaos.py -s $(ARGS)
 
 .PHONY: gpu
-gpu: setup ## the tests that need an NVIDIA GPU; skipped without one
+gpu: setup ## the tests that need an NVIDIA GPU, with real pages; skipped without one
+	@if name=$$($(PYTHON) scripts/gpu_driver.py --name $(EXTRA) configs/gpu.yaml); then \
+		$(PYTHON) scripts/setup_venv.py --venv $(VENV)-gpu $$name; \
+	fi
 	@$(BIN)/python -m pytest tests/gpu -s $(ARGS)
 
 .PHONY: fuzz
