@@ -42,6 +42,7 @@ from serve_app.settings import ModelSettings, WeightsSettings
 from serve_app.temp_folders import temp_folder
 from serve_app.weights import hashes_file
 from serve_app.weights import store as weights
+from serve_app.weights.cuda_options import OUTSIDE_BYTES
 from serve_app.weights.font import drawing_font_path
 from serve_app.weights.load_check import LoadCheck
 from serve_app.weights.pins import Pins
@@ -122,6 +123,8 @@ class PaddleEngine:
 
     def device_memory(self) -> tuple[int, int] | None:
         """See ``host.DeviceHandler``: of Paddle's allocator; ONNX Runtime's tells nothing."""
+        if self._shrinking:
+            return OUTSIDE_BYTES, OUTSIDE_BYTES  # at least
         if not self._paddle_on_gpu:
             return None
         from paddle.device import cuda

@@ -17,9 +17,10 @@ MIB = 2**20
 OUTSIDE_BYTES = 704 * MIB
 # A session with less could not hold one line, or one picture of a classifier.
 SMALLEST_BYTES = 32 * MIB
-# How much of a budget a module's tensors want, in parts. Detection and layout look at whole pages,
-# recognition gives 18,710 numbers for every eight pixels of a line.
-PARTS = {"TextDetection": 8, "TextRecognition": 8, "LayoutDetection": 4}
+# How much of a budget a module's tensors want, in parts. Detection looks at a page of 1,920 pixels
+# (680 MB on a CPU), layout at a smaller one; recognition gives 18,710 numbers for every eight
+# pixels of a line (180 MB for six lines of the largest width).
+PARTS = {"TextDetection": 12, "TextRecognition": 6, "LayoutDetection": 4}
 OTHER_PARTS = 1
 
 

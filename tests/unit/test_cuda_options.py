@@ -45,7 +45,7 @@ def test_a_module_that_is_there_twice_is_counted_twice() -> None:
 
 
 def test_too_little_is_an_error_that_names_what_is_needed() -> None:
-    needed = OUTSIDE_BYTES + 18 * SMALLEST_BYTES
+    needed = OUTSIDE_BYTES + 20 * SMALLEST_BYTES
     assert min(arena_limits(needed, OCR).values()) == SMALLEST_BYTES
     with pytest.raises(EngineUnavailable, match=f"4 sessions need {needed // 2**20} MiB"):
         arena_limits(needed - 1, OCR)
