@@ -3,6 +3,7 @@
 #   docker build -f docker/gpu.Dockerfile -t ocr-serve-gpu:0.1.0 \
 #       --build-arg CPU_IMAGE=ocr-serve-cpu:0.1.0 .
 #   docker run --rm --gpus all -p 127.0.0.1:8000:8000 --shm-size 1g ocr-serve-gpu:0.1.0
+# That is for this machine only: the configuration in it asks for no key. For others: configs/prod.yaml.
 # All of it is on the public index, CUDA's libraries too; the node brings the driver (NVIDIA's container
 # toolkit), 580 or newer. For drivers from 525 on: --build-arg LOCK=gpu-cuda12.
 # With Paddle's own GPU build (models in Paddle's format, engine.provider: paddle):
@@ -19,6 +20,7 @@ ARG LOCK=gpu
 ARG PADDLE_INDEX_URL=
 USER 0
 COPY requirements/ /opt/ocr-serve/requirements/
+COPY docker/gpu.yaml /opt/ocr-serve/docker/
 RUN if [ ! -s "requirements/${LOCK}.lock" ]; then \
         echo "no requirements/${LOCK}.lock: see scripts/lock.sh and scripts/lock_gpu.sh" >&2; exit 1; \
     fi
@@ -32,4 +34,4 @@ RUN case "${LOCK}" in gpu-paddle) replaced=paddlepaddle ;; *) replaced=onnxrunti
 USER 1000
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
-CMD ["ocr-serve", "run", "--log", "-", "configs/gpu-8gb.yaml"]
+CMD ["ocr-serve", "run", "--log", "-", "docker/gpu.yaml"]

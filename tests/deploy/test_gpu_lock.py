@@ -16,8 +16,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy.manifests import ROOT
+from tests.e2e.server import app_args
 
 pytestmark = pytest.mark.integration
 
@@ -138,6 +140,19 @@ def test_what_brings_the_same_module_is_taken_out_before(lock: str, replaced: st
     told = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=10)
     assert told.stdout == f"{replaced}\n"
     assert DOCKERFILE.index("pip uninstall") < DOCKERFILE.index("pip install")
+
+
+@pytest.mark.parametrize(("name", "config"), [("cpu", "local.yaml"), ("gpu", "gpu.yaml")])
+def test_an_image_serves_what_it_holds_to_outside_of_its_container(name: str, config: str) -> None:
+    text = (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+    command = re.search(r"^CMD \[(.*)\]$", text, re.M)
+    assert command
+    assert command[1].endswith(f'"docker/{config}"')
+    assert re.search(rf"^COPY .*docker/{config} .*docker/$", text, re.M)
+    shipped = yaml.safe_load((ROOT / "docker" / config).read_text(encoding="utf-8"))
+    assert shipped["http_options"]["host"] == "0.0.0.0"
+    models = app_args(shipped)["models"].values()
+    assert {one.get("weights", {}).get("source", "bundled") for one in models} == {"bundled"}
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
