@@ -91,8 +91,8 @@ def main() -> int:
     if missing:
         for problem in missing:
             print(f"set-up: {problem}", file=sys.stderr)
-        without = f"make serve EXTRA=cpu CONFIG={options.config}"
-        print(f"set-up: a CPU pool of {options.config} answers with `{without}`", file=sys.stderr)
+        without = f"`make serve EXTRA=cpu CONFIG={options.config}` if its GPU pool may be empty"
+        print(f"set-up: without a GPU: {without}, else `make serve`", file=sys.stderr)
         return 1
     print(name)
     return 0
