@@ -67,6 +67,10 @@ gpu: setup ## the tests that need an NVIDIA GPU, with real pages; skipped withou
 	fi
 	@$(BIN)/python -m pytest tests/gpu -s $(ARGS)
 
+.PHONY: bench-gpu
+bench-gpu: setup ## pages a second on an NVIDIA GPU, after `make gpu` (ARGS='--clients 16')
+	@$(BIN)/python -m tests.gpu.throughput $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 per test)
 	@OCR_SERVE_FUZZ_EXAMPLES=$${OCR_SERVE_FUZZ_EXAMPLES:-2000} \

@@ -30,7 +30,7 @@ TEST_PACKAGES = ("iniconfig", "packaging", "pluggy", "pygments", "pytest", "pyte
 RUN = """\
 #!/usr/bin/env bash
 # Unpacks what lies beside it, once, into FOLDER ($PWD/ocr-serve), and runs a command there:
-#   run.sh [--into FOLDER] test | serve [CONFIG] | COMMAND ...
+#   run.sh [--into FOLDER] test | bench [OPTIONS] | serve [CONFIG] | COMMAND ...
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 into=$PWD/ocr-serve
@@ -55,6 +55,7 @@ fi
 export PATH=$PWD/.venv/bin:$PATH OCR_SERVE_CACHE=$into/weights OCR_SERVE_CORPUS=$into/corpus
 case ${1-test} in
     test) exec python -m pytest tests/gpu -s ;;
+    bench) shift; exec python -m tests.gpu.throughput "$@" ;;
     serve) exec ocr-serve run "${2-configs/gpu.yaml}" ;;
     *) exec "$@" ;;
 esac

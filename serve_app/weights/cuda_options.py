@@ -57,8 +57,9 @@ def cuda_config(threads: int, limit_bytes: int | None) -> dict[str, Any]:
         "device_id": 0,
         # Doubling takes up to twice of what is needed, and never hands it back.
         "arena_extend_strategy": "kSameAsRequested",
-        # A page has many shapes. EXHAUSTIVE tries all algorithms at each, with workspaces of GBs
-        # (onnxruntime#7612); DEFAULT takes one and the same, which may be a slow one.
+        # A page has many shapes. EXHAUSTIVE searches at each of them (PaddleX#5057), formerly with
+        # workspaces of GBs (onnxruntime#7612); what DEFAULT takes, cuDNN refuses for recognition,
+        # and a slow path is taken (PaddleOCR#17970).
         "cudnn_conv_algo_search": "HEURISTIC",
         "cudnn_conv_use_max_workspace": "0",
     }

@@ -6,23 +6,21 @@ makes one (`.venv-gpu`), and what scripts/pack_gpu.py packs brings it along.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pynvml
 import pytest
-import yaml
 
 from tests.corpus import corpus_file
 from tests.documents import encoded, text_picture
 from tests.e2e.ledger import domains
-from tests.e2e.server import CHECKOUT, ROOT, Server, app_args, running
+from tests.e2e.server import Server, running
 from tests.e2e.waiting import eventually
+from tests.gpu import gpu_server
+from tests.gpu.gpu_server import CRITICAL, SHARE, WORKERS, used_bytes
 from tests.word_f1 import compare, joined, text_layer
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
@@ -32,25 +30,13 @@ MIN_F1 = 0.98
 DIGITAL = ("multi_page.pdf", "2305.03393v1-pg9.pdf", "code_and_formula.pdf")
 # What the driver may keep for itself after its first process.
 SLACK = 256 * MIB
-SHARE, CRITICAL = 0.5, 0.95
 PAGES, SIZES = 200, 40
-HAS_CUDA = "import onnxruntime as o; assert 'CUDAExecutionProvider' in o.get_available_providers()"
-
-
-def pythons() -> list[str]:
-    return [sys.executable, str(ROOT / ".venv-gpu" / "bin" / "python")]
 
 
 @pytest.fixture(scope="module")
 def program() -> tuple[str, ...]:
-    """The server's command, in an environment that has CUDA."""
-    for python in pythons():
-        if not Path(python).exists():
-            continue
-        asked = subprocess.run([python, "-c", HAS_CUDA], capture_output=True, timeout=120)
-        if asked.returncode == 0:
-            return CHECKOUT if python == sys.executable else (python, "-m", "serve_app")
-    return pytest.skip("no environment with onnxruntime-gpu: `make gpu` makes one")
+    found = gpu_server.program()
+    return found or pytest.skip("no environment with onnxruntime-gpu: `make gpu` makes one")
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +50,9 @@ def card() -> Iterator[Any]:
     pynvml.nvmlShutdown()
 
 
-def used_bytes(card: Any) -> int:
-    memory = pynvml.nvmlDeviceGetMemoryInfo(card)
-    return int(memory.total - memory.free)
-
-
 @pytest.fixture(scope="module")
 def server(card: Any, program: tuple[str, ...]) -> Iterator[Server]:
-    """Two workers on one card, and no CPU pool that could answer in their place."""
-    file = ROOT / "configs" / "gpu.yaml"
-    config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    args = app_args(config)
-    pool = args["pools"]["gpu"]
-    del pool["autoscaling"]
-    args["pools"] = {"gpu": {**pool, "num_replicas": 2, "num_gpus": SHARE, "spill_pages": 2}}
-    with running(config, program=program) as found:
+    with running(gpu_server.config(), program=program) as found:
         yield found
 
 
@@ -110,7 +84,7 @@ def test_structure_is_read_on_the_gpu(server: Server) -> None:
 
 def test_memory_stays_within_the_budget_over_pages_of_many_sizes(server: Server, card: Any) -> None:
     total = int(pynvml.nvmlDeviceGetMemoryInfo(card).total)
-    budget = int(2 * SHARE * CRITICAL * total)
+    budget = int(WORKERS * SHARE * CRITICAL * total)
 
     def read(number: int) -> int:
         width = 500 + 45 * (number % SIZES)
