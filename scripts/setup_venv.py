@@ -37,7 +37,7 @@ COVERED_BY = {
     "gpu": ("gpu",),
     "gpu-cuda12": ("gpu-cuda12",),
 }
-# With CUDA's libraries: 3 GB more.
+# With CUDA's libraries: 4.4 GB installed.
 GPU_LOCKS = ("gpu", "gpu-cuda12")
 # Measured with dev.lock: 2.5 GB installed, and pip unpacks one wheel at a time beside it.
 # Of a step that failed; pip explains itself in its last lines.

@@ -52,7 +52,7 @@ def assert_providers(runners: Sequence[Any], *, on_gpu: bool) -> None:
         wanted = runner._config["providers"][0]
         if wanted not in (used := runner.session.get_providers()):
             raise EngineUnavailable(
-                f"{runner.model_dir.name} would compute on the CPU: {wanted} did not load, only "
+                f"{_name(runner)} would compute on the CPU: {wanted} did not load, only "
                 f"{', '.join(used)}" + (_WHY if wanted == CUDA else "")
             )
     if on_gpu and not runners:
@@ -62,7 +62,13 @@ def assert_providers(runners: Sequence[Any], *, on_gpu: bool) -> None:
         )
 
 
-_WHY = " (a driver that is too old for this CUDA, or CUDA's libraries: extras `gpu`, `gpu-cuda12`)"
+# What ONNX Runtime has said of it is in the log.
+_WHY = " (no driver, one that is too old, or CUDA's libraries: extras `gpu`, `gpu-cuda12`)"
+
+
+def _name(runner: Any) -> str:
+    """The model's; a bundled one's folder is named by what it holds, and lies below the model's."""
+    return "/".join(runner.model_dir.parts[-2:])
 
 
 @contextlib.contextmanager

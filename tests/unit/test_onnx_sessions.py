@@ -42,7 +42,7 @@ class FakeSession:
 class FakeRunner:
     """PaddleX's runner of one module."""
 
-    model_dir = Path("/weights/PP-OCRv6_small_det")
+    model_dir = Path("/weights/PP-OCRv6_small_det/7443b110cf157508")
 
     def __init__(self, wanted: str, used: Sequence[str]) -> None:
         self._config = {"providers": [wanted, CPU]}
@@ -85,7 +85,9 @@ def test_a_session_that_fell_back_to_the_cpu_is_an_error_with_its_name() -> None
     with pytest.raises(EngineUnavailable) as caught:
         assert_providers(runners, on_gpu=True)
     told = str(caught.value)
-    assert told.startswith(f"PP-OCRv6_small_det would compute on the CPU: {CUDA} did not load")
+    assert told.startswith(
+        f"PP-OCRv6_small_det/7443b110cf157508 would compute on the CPU: {CUDA} did not load"
+    )
     assert "driver" in told
 
 
