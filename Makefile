@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 VENV ?= .venv
 CONFIG ?= configs/local.yaml
+# The lock that `serve` installs: cpu, gpu, gpu-cuda12; auto: what CONFIG and the driver need.
+EXTRA ?= auto
 ARGS ?=
 # What starts processes, one after another; unit and fuzz tests do not mind each other.
 SERVERS := $(addprefix tests/,integration deploy bench browser e2e faults spec)
@@ -17,13 +19,15 @@ WEIGHTS := @$(BIN)/ocr-serve weights pull > /dev/null
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=python3.11  VENV=.venv  CONFIG=configs/local.yaml  ARGS='-k name'"
+	@echo "Variables: PYTHON=python3.11  VENV=.venv  CONFIG=configs/local.yaml  EXTRA=gpu  ARGS='-k name'"
 
 .PHONY: serve
 serve: ## set up what is missing, check CONFIG, start the server and print its URL
-	$(SETUP) cpu
-	$(WEIGHTS)
-	@exec $(BIN)/ocr-serve run $(CONFIG)
+	@name=$$($(PYTHON) scripts/gpu_driver.py --name $(EXTRA) $(CONFIG)) || exit 1; \
+	venv=$(VENV); case $$name in gpu*) venv=$(VENV)-gpu ;; esac; \
+	$(PYTHON) scripts/setup_venv.py --venv $$venv $$name \
+		&& $$venv/bin/ocr-serve weights pull > /dev/null \
+		&& exec $$venv/bin/ocr-serve run $(CONFIG)
 
 .PHONY: setup
 setup: ## only the environment for development, and the weights
@@ -57,8 +61,15 @@ chaos: setup ## a minute of load in which processes are killed (OCR_SERVE_CHAOS_
 	@$(BIN)/python -m pytest tests/faults/test_chaos.py -s $(ARGS)
 
 .PHONY: gpu
-gpu: setup ## the tests that need an NVIDIA GPU; skipped without one
+gpu: setup ## the tests that need an NVIDIA GPU, with real pages; skipped without one
+	@if name=$$($(PYTHON) scripts/gpu_driver.py --name $(EXTRA) configs/gpu.yaml); then \
+		$(PYTHON) scripts/setup_venv.py --venv $(VENV)-gpu $$name; \
+	fi
 	@$(BIN)/python -m pytest tests/gpu -s $(ARGS)
+
+.PHONY: bench-gpu
+bench-gpu: setup ## pages a second on an NVIDIA GPU, after `make gpu` (ARGS='--clients 16')
+	@$(BIN)/python -m tests.gpu.throughput $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 per test)
@@ -112,5 +123,5 @@ lock: ## write requirements/*.lock anew from pyproject.toml (ARGS=--upgrade for 
 
 .PHONY: clean
 clean: ## remove the environment, caches and build output; the weights' cache stays
-	rm -rf $(VENV) $(VENV).lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV).lock $(VENV)-gpu $(VENV)-gpu.lock build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find serve_app tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

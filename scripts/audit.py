@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements/cpu.lock", "requirements/dev.lock")
+LOCKS = tuple(f"requirements/{name}.lock" for name in ("cpu", "dev", "gpu", "gpu-cuda12"))
 TIMEOUT_S = 600.0
 CLEAN, VULNERABLE, NOT_AUDITED = 0, 1, 2
 

@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 
 SUPPORTED_PYTHONS = ((3, 10), (3, 11), (3, 12))
+# Of onnxruntime-gpu.
+GPU_PYTHONS = ((3, 11), (3, 12))
 # The newest manylinux tag among the locked wheels is 2_28.
 MINIMUM_GLIBC = (2, 28)
 
@@ -38,12 +40,12 @@ TEST_PROGRAMS = (
 )
 
 
-def python_problems() -> list[str]:
-    """Problems with this interpreter."""
-    version = sys.version_info[:2]
-    if version in SUPPORTED_PYTHONS:
+def python_problems(*, gpu: bool = False) -> list[str]:
+    """Problems with this interpreter; ``gpu``: for an environment with onnxruntime-gpu."""
+    version, possible = sys.version_info[:2], GPU_PYTHONS if gpu else SUPPORTED_PYTHONS
+    if version in possible:
         return []
-    supported = ", ".join(f"{major}.{minor}" for major, minor in SUPPORTED_PYTHONS)
+    supported = ", ".join(f"{major}.{minor}" for major, minor in possible)
     return [
         f"Python {version[0]}.{version[1]} ({sys.executable}) is not one of {supported}: "
         "name another one, as in `make PYTHON=python3.11 serve`"
@@ -88,9 +90,9 @@ def missing_for_tests() -> list[str]:
     return [package for program, package in TEST_PROGRAMS if shutil.which(program) is None]
 
 
-def problems() -> list[str]:
+def problems(*, gpu: bool = False) -> list[str]:
     """Everything that keeps set-up from working here, as messages with the remedy."""
-    found = python_problems() + platform_problems()
+    found = python_problems(gpu=gpu) + platform_problems()
     missing = missing_packages()
     found += [f"missing: {what}, in the apt package {package}" for what, package in missing]
     if missing:
@@ -99,8 +101,13 @@ def problems() -> list[str]:
     return found
 
 
-def import_problems() -> list[str]:
+def import_problems(*, gpu: bool = False) -> list[str]:
     """Load what is native in the finished environment; for the environment's own Python."""
+    provider, package = (
+        ("CUDAExecutionProvider", "onnxruntime-gpu")
+        if gpu
+        else ("OpenVINOExecutionProvider", "onnxruntime-openvino")
+    )
     found = []
     for name in ("cv2", "onnxruntime", "paddle", "ray"):
         try:
@@ -108,10 +115,10 @@ def import_problems() -> list[str]:
         except Exception as error:
             found.append(f"import {name}: {type(error).__name__}: {error}")
     runtime = sys.modules.get("onnxruntime")
-    if runtime and "OpenVINOExecutionProvider" not in runtime.get_available_providers():
+    if runtime and provider not in runtime.get_available_providers():
         found.append(
-            "onnxruntime has no OpenVINO provider: the package onnxruntime was installed over "
-            "onnxruntime-openvino; remove the environment (make clean) and start again"
+            f"onnxruntime has no {provider}: another package was installed over "
+            f"{package}; remove the environment (make clean) and start again"
         )
     return found
 
@@ -121,12 +128,13 @@ def main() -> int:
     parser.add_argument("--apt", action="store_true", help="print the missing apt packages only")
     parser.add_argument("--tests", action="store_true", help="with --apt: those of tests, too")
     parser.add_argument("--imports", action="store_true", help="load the installed native modules")
+    parser.add_argument("--gpu", action="store_true", help="of an environment for GPUs")
     options = parser.parse_args()
     if options.apt:
         packages = [package for _, package in missing_packages()]
         print(*packages, *(missing_for_tests() if options.tests else ()), sep="\n")
         return 0
-    found = import_problems() if options.imports else problems()
+    found = (import_problems if options.imports else problems)(gpu=options.gpu)
     for problem in found:
         print(problem, file=sys.stderr)
     return 1 if found else 0

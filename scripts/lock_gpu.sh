@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements/gpu.lock: what the GPU image installs on top of the CPU image, exact versions
+# Writes requirements/gpu-paddle.lock: what the GPU image installs on top of the CPU image, exact versions
 # with hashes: paddlepaddle-gpu and the CUDA libraries that it needs.
 #
 #   scripts/lock_gpu.sh URL [FILE]     URL: Paddle's own index for your CUDA version
@@ -10,7 +10,7 @@
 set -euo pipefail
 index=${1:?the index of paddlepaddle-gpu: see the installation page of Paddle}
 cd "$(dirname "$0")/.."
-output=${2:-requirements/gpu.lock}
+output=${2:-requirements/gpu-paddle.lock}
 
 uv=${UV:-$( [[ -x .venv/bin/uv ]] && echo .venv/bin/uv || echo uv )}
 wanted=$(grep -oE 'paddlepaddle-gpu==[0-9.]+' pyproject.toml | head -n 1)

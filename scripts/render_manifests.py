@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "# Made from {source} by `make manifests`; change it there.\n"
 
 LOCAL = "configs/local.yaml"
+# What each image runs by default.
+IMAGES = {"docker/local.yaml": LOCAL, "docker/gpu.yaml": "configs/gpu.yaml"}
 
 # What is different in a pod: every address is listened to (the pod's own), the keys are a mounted
 # secret, the weights a mounted volume.
@@ -106,8 +108,10 @@ def rendered() -> dict[Path, str]:
         text = yaml.safe_dump(patch, sort_keys=False, width=100)
         path = Path(f"k8s/overlays/{overlay}/serve-config.yaml")
         files[path] = NOTICE.format(source=source_file) + text
-    local = yaml.safe_dump(serve_config(LOCAL, {}, cache_dir=None), sort_keys=False, width=100)
-    files[Path("docker/local.yaml")] = NOTICE.format(source=LOCAL) + local
+    for name, source_file in IMAGES.items():
+        serve = serve_config(source_file, {}, cache_dir=None)
+        text = yaml.safe_dump(serve, sort_keys=False, width=100)
+        files[Path(name)] = NOTICE.format(source=source_file) + text
     return files
 
 

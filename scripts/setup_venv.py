@@ -31,11 +31,18 @@ import check_system
 
 ROOT = Path(__file__).resolve().parent.parent
 # Every lock that contains the named one: an environment made from it will do as well.
-COVERED_BY = {"cpu": ("cpu", "dev"), "dev": ("dev",)}
+COVERED_BY = {
+    "cpu": ("cpu", "dev"),
+    "dev": ("dev",),
+    "gpu": ("gpu",),
+    "gpu-cuda12": ("gpu-cuda12",),
+}
+# With CUDA's libraries: 4.4 GB installed.
+GPU_LOCKS = ("gpu", "gpu-cuda12")
 # Measured with dev.lock: 2.5 GB installed, and pip unpacks one wheel at a time beside it.
 # Of a step that failed; pip explains itself in its last lines.
 LAST_LINES = 30
-NEEDED_BYTES = 4 * 10**9
+NEEDED_BYTES, NEEDED_GPU_BYTES = 4 * 10**9, 9 * 10**9
 
 
 class SetupFailed(Exception):
@@ -54,9 +61,13 @@ def exclusive(venv: Path) -> Iterator[None]:
         yield
 
 
-def interpreter_mark(venv: Path) -> str:
-    """What the whole environment depends on: scripts in it name the folder and the Python."""
-    return f"python {sys.version_info[0]}.{sys.version_info[1]} in {venv}"
+def interpreter_mark(venv: Path, name: str = "cpu") -> str:
+    """What the whole environment depends on: scripts in it name the folder and the Python.
+
+    And which package is the module ``onnxruntime``: another one is never installed over it.
+    """
+    runtime = f", {name}" if name in GPU_LOCKS else ""
+    return f"python {sys.version_info[0]}.{sys.version_info[1]} in {venv}{runtime}"
 
 
 def stamp_text(venv: Path, lock: Path) -> str:
@@ -111,16 +122,16 @@ def has_pip(venv: Path) -> bool:
     return probe.returncode == 0
 
 
-def ensure_venv(venv: Path) -> None:
+def ensure_venv(venv: Path, name: str = "cpu") -> None:
     """An environment of this Python in this folder with a working pip."""
     mark = venv / ".made-by"
-    if mark.is_file() and mark.read_text() == interpreter_mark(venv) and has_pip(venv):
+    if mark.is_file() and mark.read_text() == interpreter_mark(venv, name) and has_pip(venv):
         return
     if venv.exists() and not (venv / "pyvenv.cfg").exists() and any(venv.iterdir()):
         raise SetupFailed(f"{venv} is there and is no virtual environment: move it away")
     print(f"set-up: creating {venv.name}", flush=True)
     run(f"creating {venv.name}", sys.executable, "-m", "venv", "--clear", venv)
-    mark.write_text(interpreter_mark(venv))
+    mark.write_text(interpreter_mark(venv, name))
 
 
 def is_complete(dist_info: Path) -> bool:
@@ -162,33 +173,33 @@ def install(venv: Path, name: str) -> None:
     pip = (venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input")
     # --no-deps: the lock is complete, nothing is left to resolve.
     flags = ("--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:")
-    what = f"installing {name}.lock"
-    print(f"set-up: {what} (about 1 GB to fetch, some minutes the first time)", flush=True)
+    what, size = f"installing {name}.lock", 3 if name in GPU_LOCKS else 1
+    print(f"set-up: {what} (about {size} GB to fetch, some minutes the first time)", flush=True)
     run(what, *pip, "install", *flags, "--requirement", lock_file(name))
     flags = ("--quiet", "--no-deps", "--no-build-isolation", "--editable", ".")
     run("installing the package", *pip, "install", *flags)
 
 
-def check_space(venv: Path) -> None:
-    if (free := shutil.disk_usage(venv.parent).free) < NEEDED_BYTES:
-        needed, have = NEEDED_BYTES / 1e9, free / 1e9
+def check_space(venv: Path, needed_bytes: int) -> None:
+    if (free := shutil.disk_usage(venv.parent).free) < needed_bytes:
+        needed, have = needed_bytes / 1e9, free / 1e9
         raise SetupFailed(f"{needed:.0f} GB of disk are needed in {venv.parent}, {have:.1f} free")
 
 
 def set_up(venv: Path, name: str) -> None:
     """Bring the environment to what the lock says, from whatever state it is in."""
     started = time.monotonic()
-    if found := check_system.problems():
+    if found := check_system.problems(gpu=name in GPU_LOCKS):
         raise SetupFailed("\n".join(found))
     for stamp in venv.glob(".ocr-serve-*"):  # wrong from here on
         stamp.unlink()
-    ensure_venv(venv)
+    ensure_venv(venv, name)
     if not any(venv.glob("lib/python*/site-packages/ray")):
-        check_space(venv)
+        check_space(venv, NEEDED_GPU_BYTES if name in GPU_LOCKS else NEEDED_BYTES)
     forget_incomplete(venv)
     install(venv, name)
     check = (venv / "bin" / "python", "-W", "ignore", check_system.__file__, "--imports")
-    run("loading the native modules", *check)
+    run("loading the native modules", *check, *(["--gpu"] if name in GPU_LOCKS else ()))
     unfinished = venv / ".unfinished"
     unfinished.write_text(stamp_text(venv, lock_file(name)))
     os.replace(unfinished, stamp_path(venv, name))

@@ -194,15 +194,19 @@ def describe(error: BaseException) -> dict[str, Any]:
     return {"kind": kind, "message": f"{type(error).__name__}: {str(error).splitlines()[:1]}"[:500]}
 
 
+OUT_OF_MEMORY = (
+    *("out of memory", "resourceexhausted", "bad_alloc", "cannot allocate memory"),
+    # ONNX Runtime's arenas, at their limit or the device's; cuDNN and cuBLAS.
+    *("failed to allocate memory", "is smaller than requested bytes", "_alloc_failed"),
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Host or device memory ran out (Paddle and ONNX Runtime raise plain errors for it)."""
     if isinstance(error, MemoryError):
         return True
     text = str(error).lower()
-    return any(
-        mark in text
-        for mark in ("out of memory", "resourceexhausted", "bad_alloc", "cannot allocate memory")
-    )
+    return any(mark in text for mark in OUT_OF_MEMORY)
 
 
 def _reraise_exit(error: BaseException) -> None:

@@ -18,27 +18,36 @@ import numpy as np
 from serve_app.child.channel import Buffer
 from serve_app.detection_size import detection_options
 from serve_app.devices import cpu
+from serve_app.devices.onnx_build import has_openvino
 from serve_app.document import PAGE_IMAGE, Markdown, PageResult, PredictOptions
 from serve_app.documents.page_frame import decode_page
 from serve_app.documents.page_input import PageInput
 from serve_app.engines.layer_use import LayerPlan, plan
 from serve_app.engines.layered_ocr import LayeredOcr, LiesOnItsSide
+from serve_app.engines.onnx_sessions import (
+    ShrinkingSession,
+    assert_providers,
+    load_cuda,
+    weights_outside_arenas,
+)
 from serve_app.engines.orientation import classify_content_only
 from serve_app.engines.page_angle import layer_angle
 from serve_app.engines.reading import Reading, pictures_of, read, write_back
 from serve_app.engines.result_json import dump_pruned
 from serve_app.engines.width_buckets import pad_to_buckets
-from serve_app.errors import EngineUnavailable, PageFailed, WeightsError
+from serve_app.errors import PageFailed, WeightsError
 from serve_app.layout.markdown import Style, write
 from serve_app.page_codec import encode_result
 from serve_app.settings import ModelSettings, WeightsSettings
 from serve_app.temp_folders import temp_folder
 from serve_app.weights import hashes_file
 from serve_app.weights import store as weights
+from serve_app.weights.cuda_options import OUTSIDE_BYTES
 from serve_app.weights.font import drawing_font_path
 from serve_app.weights.load_check import LoadCheck
 from serve_app.weights.pins import Pins
 from serve_app.weights.pipeline_config import (
+    Runtime,
     Weights,
     build_config,
     loaded_stages,
@@ -66,32 +75,40 @@ def build(spec: dict[str, Any]) -> PaddleEngine:
     # Whoever answers "too much" or "are you alive" must not wait for those who compute.
     os.nice(NICENESS)
     try:
-        return PaddleEngine(ModelSettings.model_validate(spec["model"]), device=spec["device"])
+        settings = ModelSettings.model_validate(spec["model"])
+        return PaddleEngine(settings, device=spec["device"], budget_bytes=spec.get("budget_bytes"))
     except WeightsError as error:
         # The parent knows the types of serve_app.errors only.
         raise WeightsError(str(error)) from error
 
 
 class PaddleEngine:
-    """One PaddleX pipeline with its defaults."""
+    """One PaddleX pipeline with its defaults.
 
-    def __init__(self, settings: ModelSettings, *, device: Any) -> None:
+    ``budget_bytes``: what it may hold on a GPU; None: no limit.
+    """
+
+    def __init__(
+        self, settings: ModelSettings, *, device: Any, budget_bytes: int | None = None
+    ) -> None:
         font = drawing_font_path(settings.weights.cache_dir)
         os.environ.setdefault("PADDLE_PDX_LOCAL_FONT_FILE_PATH", font)
-        from paddlex import create_pipeline
         from paddlex.inference import load_pipeline_config
 
         self._settings = settings
-        self._on_gpu = device == "gpu"
         cv2.setNumThreads(settings.engine.threads)
         defaults = load_pipeline_config(settings.pipeline)
-        runtime = resolve_runtime(settings.engine, device, cpu.flags())
+        given, openvino = settings.engine, has_openvino()
+        runtime = resolve_runtime(
+            given, device, cpu.flags(), openvino=openvino, budget_bytes=budget_bytes
+        )
+        self._paddle_on_gpu = runtime.pipeline_device != "cpu"
         self._stages = loaded_stages(settings, defaults)
         check = LoadCheck()
         config = build_config(settings, defaults, _finder(settings.weights, check), runtime)
-        self._pipeline = create_pipeline(config=config, device=_paddle_device(device))
+        self._pipeline = _created(config, runtime)
         check.assert_unchanged()
-        _assert_providers(self._pipeline)
+        self._shrinking = _shrinking(self._pipeline) if runtime.provider == "cuda" else []
         self._recogniser = _recogniser(self._pipeline)
         classify_content_only(self._pipeline)
         for recognizer in _parts(self._pipeline, "TextRecRunnerPredictor", set()):
@@ -105,8 +122,10 @@ class PaddleEngine:
         return encode_result(self.predict(page, job["index"], options))
 
     def device_memory(self) -> tuple[int, int] | None:
-        """See ``host.DeviceHandler``: of Paddle's allocator."""
-        if not self._on_gpu:
+        """See ``host.DeviceHandler``: of Paddle's allocator; ONNX Runtime's tells nothing."""
+        if self._shrinking:
+            return OUTSIDE_BYTES, OUTSIDE_BYTES  # at least
+        if not self._paddle_on_gpu:
             return None
         from paddle.device import cuda
 
@@ -116,7 +135,9 @@ class PaddleEngine:
 
     def trim_device(self) -> None:
         """See ``host.DeviceHandler``."""
-        if self._on_gpu:
+        for session in self._shrinking:
+            session.shrink()
+        if self._paddle_on_gpu:
             from paddle.device import cuda
 
             cuda.empty_cache()
@@ -330,16 +351,41 @@ def _in_directory(
     return Weights(directory / name, "onnx" if "inference.onnx" in pins[name] else "paddle")
 
 
-def _paddle_device(device: str) -> str:
-    return "gpu:0" if device == "gpu" else "cpu"
+def _created(config: dict[str, Any], runtime: Runtime) -> Any:
+    """PaddleX's pipeline, whose ONNX modules compute where they should.
+
+    Raises:
+        EngineUnavailable: one of them would not.
+    """
+    from paddlex import create_pipeline
+    from paddlex.inference.models.runners.onnxruntime_runner import ONNXRuntimeRunner
+
+    making: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if runtime.provider == "cuda":
+        import onnxruntime
+
+        load_cuda(onnxruntime)
+        making = weights_outside_arenas(ONNXRuntimeRunner)
+    with making:
+        pipeline = create_pipeline(config=config, device=runtime.pipeline_device)
+    assert_providers(_runners(pipeline), on_gpu=runtime.provider == "cuda")
+    return pipeline
 
 
-def _assert_providers(pipeline: Any) -> None:
-    """ONNX Runtime falls back to its CPU provider with a mere warning; that must not go unseen."""
-    for runner in _parts(pipeline, "ONNXRuntimeRunner", set()):
-        wanted = runner._config["providers"][0]
-        if wanted not in runner.session.get_providers():
-            raise EngineUnavailable(f"{wanted} did not load for {runner.model_dir.name}")
+def _runners(pipeline: Any) -> list[Any]:
+    """Of all its modules in ONNX."""
+    return list(_parts(pipeline, "ONNXRuntimeRunner", set()))
+
+
+def _shrinking(pipeline: Any) -> list[ShrinkingSession]:
+    """Its sessions, which can hand back from now on what they do not need."""
+    import onnxruntime
+
+    sessions = []
+    for runner in _runners(pipeline):
+        runner.session = ShrinkingSession(runner.session, onnxruntime.RunOptions())
+        sessions.append(runner.session)
+    return sessions
 
 
 def _parts(node: Any, kind: str, seen: set[int]) -> Iterator[Any]:

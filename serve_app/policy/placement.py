@@ -59,9 +59,21 @@ def at_least(pool: PoolSettings) -> int:
     return pool.num_replicas if scaling is None else max(scaling.min_replicas, 1)
 
 
+def without_gpu(settings: AppSettings, machine: Resources) -> dict[str, PoolSettings]:
+    """Pools that will have no worker on this machine for want of a GPU, and are not missing.
+
+    They may have none (``autoscaling.min_replicas: 0``), and another pool takes their pages.
+    """
+    pools = settings.pools
+    if machine.gpus or all(pool.num_gpus for pool in pools.values()):
+        return {}
+    return {name: pool for name, pool in pools.items() if pool.num_gpus and pool.starts_empty}
+
+
 def problems(settings: AppSettings, machine: Resources) -> list[str]:
     """Why the application can never be whole on this one machine; a line each, empty if it can."""
-    gateway, pools = settings.gateway, settings.pools
+    gateway, empty = settings.gateway, without_gpu(settings, machine)
+    pools = {name: pool for name, pool in settings.pools.items() if name not in empty}
     cpus = [
         (
             f"gateway {gateway.num_replicas} x {gateway.num_cpus:g}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from serve_app.policy.placement import Resources, without_gpu
 from serve_app.policy.sizing import MIB, PAGE_SIZES, Plan, workers_of
 
 WIDTH = 34
@@ -24,12 +25,19 @@ def summary(plan: Plan) -> list[str]:
 
 def warnings(plan: Plan) -> list[str]:
     """What works, but not as well as it could."""
+    there = Resources(plan.num_cpus, plan.machine.gpus, plan.left_bytes)
+    empty = without_gpu(plan.settings, there)
+    found = [
+        f"no GPU is here: pool {name} gets no worker, and its pages go to another pool"
+        for name in empty
+    ]
     if not plan.store_is_slow:
-        return []
+        return found
     free, needed = plan.machine.shm_bytes // MIB, plan.store_bytes // MIB
     return [
+        *found,
         f"the shared memory has {free} MiB free, and Ray's object store needs {needed}: it is on "
-        "the disk, and slower (docker run --shm-size 1g)"
+        "the disk, and slower (docker run --shm-size 1g)",
     ]
 
 

@@ -32,6 +32,10 @@ _MACHINE = (
 )
 
 
+# Of NVIDIA's driver; under WSL it is the second.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg")
+
+
 class EngineSandbox:
     """The layers that this kernel has.
 
@@ -125,7 +129,7 @@ def cache_folders(home: Path, hub: bool) -> list[Path]:
         Path(os.environ.get("MPLCONFIGDIR") or home / ".cache" / "matplotlib"),
         home / ".cache" / "paddle",
     ]
-    if Path("/dev/nvidiactl").exists():
+    if any(Path(device).exists() for device in GPU_DEVICES):
         made.append(Path(os.environ.get("CUDA_CACHE_PATH") or home / ".nv"))
     if hub:
         hubs = ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "MODELSCOPE_CACHE")

@@ -65,9 +65,10 @@ class EngineSettings(Strict):
     )
     provider: Literal["auto", "openvino", "cpu", "cuda", "paddle"] = Field(
         "auto",
-        description="auto: on a GPU Paddle; on a CPU, for ONNX models, OpenVINO in bf16 and ONNX "
-        "Runtime's own provider in f32. cpu and cuda are ONNX Runtime's own providers, paddle is "
-        "Paddle Inference for every module.",
+        description="auto: on a GPU CUDA, on a CPU OpenVINO in bf16 and ONNX Runtime's own "
+        "provider in f32; all that for ONNX models, those in Paddle's format compute on the CPU. "
+        "cpu and cuda are ONNX Runtime's own providers, paddle is Paddle Inference for every "
+        "module: on a GPU with the extra gpu-paddle.",
     )
     precision: Literal["auto", "bf16", "f32"] = Field(
         "auto", description="auto: bf16 where the CPU has amx_bf16 or avx512_bf16, else f32."

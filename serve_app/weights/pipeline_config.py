@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from serve_app.pipeline_options import checked_options
 from serve_app.settings import EngineSettings, ModelSettings, StageName
+from serve_app.weights.cuda_options import arena_limits, cuda_config
 
 WeightsFormat = Literal["onnx", "paddle"]
 
@@ -104,12 +105,15 @@ def build_config(
     _set_stages(config, stages)
     bundled = BUNDLED_MODULES if settings.weights.source == "bundled" else {}
     names = {**bundled, **settings.modules}
+    found: list[tuple[str, dict[str, Any], Weights]] = []
     for module, node in _modules(config):
         node["model_name"] = names.get(module, node["model_name"])
-        weights = find_weights(node["model_name"])
+        found.append((module, node, find_weights(node["model_name"])))
+    limits = runtime.arena_limits([module for module, _, own in found if own.format == "onnx"])
+    for module, node, weights in found:
         if weights.directory is not None:
             node["model_dir"] = str(weights.directory)
-        node.update(runtime.module_engine(weights))
+        node.update(runtime.module_engine(weights, limits.get(module)))
         if module == "TextRecognition":
             node["batch_size"] = settings.engine.rec_batch_size
         if module == "LayoutDetection" and node["model_name"] == "PicoDet_layout_1x":
@@ -124,24 +128,49 @@ class Runtime:
     Attributes:
         device: "cpu" or "gpu" (the process sees one GPU only).
         provider: which runtime the ONNX modules use; "paddle" keeps PaddleX's own choice.
+        budget_bytes: what the engine may hold on a GPU; None: no limit.
     """
 
     device: Literal["cpu", "gpu"]
     provider: Literal["openvino", "cpu", "cuda", "paddle"]
     precision: Literal["bf16", "f32"]
     threads: int
+    budget_bytes: int | None = None
 
-    def module_engine(self, weights: Weights) -> dict[str, Any]:
-        """The keys ``engine`` and ``engine_config`` of one module."""
+    @property
+    def pipeline_device(self) -> str:
+        """PaddleX's device of the whole pipeline, which is that of modules in Paddle's format.
+
+        ONNX modules name their providers themselves.
+        """
+        return "gpu:0" if self.device == "gpu" and self.provider == "paddle" else "cpu"
+
+    def arena_limits(self, modules: Sequence[str]) -> dict[str, int]:
+        """Bytes of each ONNX module's session on the GPU.
+
+        Raises:
+            EngineUnavailable: the budget is too small for them.
+        """
+        if self.provider != "cuda" or self.budget_bytes is None:
+            return {}
+        return arena_limits(self.budget_bytes, modules)
+
+    def module_engine(self, weights: Weights, limit_bytes: int | None = None) -> dict[str, Any]:
+        """The keys ``engine`` and ``engine_config`` of one module.
+
+        Args:
+            weights: its weights.
+            limit_bytes: of its session's arena on the GPU.
+        """
         if weights.format == "onnx" and self.provider != "paddle":
-            return {"engine": "onnxruntime", "engine_config": self._onnx_config()}
-        own = {"run_mode": "paddle"} if self.device == "gpu" else {"cpu_threads": self.threads}
+            return {"engine": "onnxruntime", "engine_config": self._onnx_config(limit_bytes)}
+        on_gpu = self.pipeline_device != "cpu"
+        own = {"run_mode": "paddle"} if on_gpu else {"cpu_threads": self.threads}
         return {"engine": "paddle_static", "engine_config": {**own, **weights.engine_config}}
 
-    def _onnx_config(self) -> dict[str, Any]:
+    def _onnx_config(self, limit_bytes: int | None) -> dict[str, Any]:
         if self.provider == "cuda":
-            providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-            return {"providers": providers, "provider_options": [{"device_id": 0}, {}]}
+            return cuda_config(self.threads, limit_bytes)
         if self.provider == "cpu":
             return {
                 "providers": ["CPUExecutionProvider"],
@@ -169,9 +198,16 @@ class Runtime:
 
 
 def resolve_runtime(
-    engine: EngineSettings, device: Literal["cpu", "gpu"], cpu_flags: Iterable[str]
+    engine: EngineSettings,
+    device: Literal["cpu", "gpu"],
+    cpu_flags: Iterable[str],
+    *,
+    openvino: bool = True,
+    budget_bytes: int | None = None,
 ) -> Runtime:
     """Decide every "auto". bf16 only where the CPU computes in it: elsewhere it is slower.
+
+    ``openvino``: whether it is installed; ``budget_bytes``: of the engine on a GPU.
 
     In f32 OpenVINO and ONNX Runtime's own provider take the same time (measured in DESIGN.md),
     but OpenVINO compiles for every new shape and keeps what it compiled: so it has to earn it.
@@ -181,10 +217,12 @@ def resolve_runtime(
         precision = "bf16" if BF16_FLAGS & set(cpu_flags) else "f32"
     provider = engine.provider
     if provider == "auto" and device == "gpu":
-        provider = "paddle"
+        provider = "cuda"
     elif provider == "auto":
-        provider = "openvino" if precision == "bf16" else "cpu"
-    return Runtime(device, provider, precision, engine.threads)
+        provider = "openvino" if precision == "bf16" and openvino else "cpu"
+    if provider == "cpu":
+        precision = "f32"  # it knows no other
+    return Runtime(device, provider, precision, engine.threads, budget_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from serve_app.devices import cpu
+from serve_app.devices.onnx_build import has_openvino
 from serve_app.settings import ModelSettings, PoolSettings
 from serve_app.weights.pipeline_config import resolve_runtime
 
@@ -30,7 +31,8 @@ def engine_environment(
         "MALLOC_ARENA_MAX": "2",
         "PYTHONUNBUFFERED": "1",
     }
-    if resolve_runtime(model.engine, engine_device(pool, model), cpu.flags()).provider == "cpu":
+    device, openvino = engine_device(pool, model), has_openvino()
+    if resolve_runtime(model.engine, device, cpu.flags(), openvino=openvino).provider == "cpu":
         # Tensors stay in the heap from one to the next, instead of being mapped and zeroed each
         # time; ``host.py`` trims the heap when the engine rests. DESIGN.md has what it gives, and
         # why not with OpenVINO.

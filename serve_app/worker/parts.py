@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from serve_app.devices.errors import DeviceError
 from serve_app.devices.probe import MemoryProbe, probe_for
@@ -166,12 +167,15 @@ class WorkerParts:
     def _engines(self, name: str) -> Callable[[], EngineProcess]:
         """Makes engines of the model that are not started."""
         model, hub = self._settings.models[name], _from_hub(self._settings.models[name])
-        spec = {
+        spec: dict[str, Any] = {
             "model": model.model_dump(mode="json"),
             "device": engine_device(self._pool, model),
             "sandbox": {"gpu": self._pool.device == "gpu", "hub": hub},
         }
         font_path, budget_bytes = self._settings.paddlex.font_path, self._budget.total_bytes
+        if self._pool.device == "gpu":
+            # Its engines at once share it; "auto" has become a number.
+            spec["budget_bytes"] = budget_bytes // max(model.max_concurrent_predictions, 1)
         environment = engine_environment(self._pool, model, font_path, budget_bytes)
         chosen = {"factory": self._factory} if self._factory else {}
         on_device = not self._probe.reads_resident

@@ -25,7 +25,7 @@ WRITE_TIMEOUT_S = 120.0
 class PaddlexDefaults(Runtime):
     """Names the engine that can read the weights, and sets nothing of it."""
 
-    def module_engine(self, weights: Weights) -> dict[str, Any]:
+    def module_engine(self, weights: Weights, limit_bytes: int | None = None) -> dict[str, Any]:
         engine = "onnxruntime" if weights.format == "onnx" else "paddle_static"
         # What these very weights need to run at all; usually nothing.
         needed = {"engine_config": dict(weights.engine_config)} if weights.engine_config else {}

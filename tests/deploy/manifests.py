@@ -28,12 +28,15 @@ KUSTOMIZE_MAJOR = 5
 
 
 @functools.cache
-def built(overlay: str) -> tuple[dict[str, Any], ...]:
-    """What ``kubectl kustomize`` makes of an overlay; skips where there is no kubectl."""
+def built(overlay: str, root: Path = ROOT) -> tuple[dict[str, Any], ...]:
+    """What ``kubectl kustomize`` makes of an overlay; skips where there is no kubectl.
+
+    ``root``: of the folder ``k8s``.
+    """
     kubectl = shutil.which("kubectl")
     if kubectl is None or _kustomize_major(kubectl) < KUSTOMIZE_MAJOR:
         pytest.skip(f"no kubectl with kustomize {KUSTOMIZE_MAJOR} or newer")
-    folder = str(ROOT / "k8s" / "overlays" / overlay)
+    folder = str(root / "k8s" / "overlays" / overlay)
     made = subprocess.run(
         [kubectl, "kustomize", folder], capture_output=True, text=True, timeout=60
     )

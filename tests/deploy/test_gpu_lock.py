@@ -1,4 +1,4 @@
-"""The GPU image installs from a lock with hashes, made from an index that is not the public one.
+"""The GPU image installs from a lock with hashes, also what is not on the public index.
 
 Paddle's index is played by a server on loopback with wheels that have no content.
 """
@@ -16,8 +16,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy.manifests import ROOT
+from tests.e2e.server import app_args
 
 pytestmark = pytest.mark.integration
 
@@ -83,7 +85,7 @@ def install(url: str, lock: Path, target: Path) -> subprocess.CompletedProcess[s
 def test_the_lock_has_a_hash_for_everything_and_names_no_index(
     index: tuple[str, Path], tmp_path: Path
 ) -> None:
-    text = make_lock(index[0], tmp_path / "gpu.lock")
+    text = make_lock(index[0], tmp_path / "gpu-paddle.lock")
     found = dict(
         re.findall(r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}$", text, re.M)
     )
@@ -95,7 +97,7 @@ def test_a_wheel_that_was_exchanged_after_the_lock_is_not_installed(
     index: tuple[str, Path], tmp_path: Path
 ) -> None:
     url, simple = index
-    lock = tmp_path / "gpu.lock"
+    lock = tmp_path / "gpu-paddle.lock"
     make_lock(url, lock)
     assert install(url, lock, tmp_path / "before").returncode == 0
 
@@ -107,12 +109,50 @@ def test_a_wheel_that_was_exchanged_after_the_lock_is_not_installed(
 
 
 def test_the_image_is_not_built_without_a_lock() -> None:
-    assert "[ ! -s requirements/gpu.lock ]" in DOCKERFILE
-    assert "--requirement requirements/gpu.lock" in DOCKERFILE
+    assert '[ ! -s "requirements/${LOCK}.lock" ]' in DOCKERFILE
+    assert '--requirement "requirements/${LOCK}.lock"' in DOCKERFILE
     # pip installs nothing by name: a name is not bound to a content.
     installs = re.search(r"pip install (.*?)\n[A-Z]", DOCKERFILE, re.S)
     assert installs
     assert "==" not in installs[1]
+
+
+def test_by_default_the_image_installs_a_lock_that_is_there_from_the_public_index() -> None:
+    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", DOCKERFILE, re.M))
+    assert (ROOT / "requirements" / f"{arguments['LOCK']}.lock").is_file()
+    assert arguments["PADDLE_INDEX_URL"] == ""
+    named = re.findall(r"LOCK=([a-z0-9-]+)", DOCKERFILE)
+    assert set(named) == {"gpu", "gpu-cuda12", "gpu-paddle"}
+
+
+@pytest.mark.parametrize(
+    ("lock", "replaced"),
+    [
+        ("gpu", "onnxruntime-openvino"),
+        ("gpu-cuda12", "onnxruntime-openvino"),
+        ("gpu-paddle", "paddlepaddle"),
+    ],
+)
+def test_what_brings_the_same_module_is_taken_out_before(lock: str, replaced: str) -> None:
+    choice = re.search(r"RUN (case .*? esac)", DOCKERFILE, re.S)
+    assert choice
+    command = f'LOCK={lock}; {choice[1]}; echo "$replaced"'
+    told = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=10)
+    assert told.stdout == f"{replaced}\n"
+    assert DOCKERFILE.index("pip uninstall") < DOCKERFILE.index("pip install")
+
+
+@pytest.mark.parametrize(("name", "config"), [("cpu", "local.yaml"), ("gpu", "gpu.yaml")])
+def test_an_image_serves_what_it_holds_to_outside_of_its_container(name: str, config: str) -> None:
+    text = (ROOT / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+    command = re.search(r"^CMD \[(.*)\]$", text, re.M)
+    assert command
+    assert command[1].endswith(f'"docker/{config}"')
+    assert re.search(rf"^COPY .*docker/{config} .*docker/$", text, re.M)
+    shipped = yaml.safe_load((ROOT / "docker" / config).read_text(encoding="utf-8"))
+    assert shipped["http_options"]["host"] == "0.0.0.0"
+    models = app_args(shipped)["models"].values()
+    assert {one.get("weights", {}).get("source", "bundled") for one in models} == {"bundled"}
 
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from render_manifests import PINNED
 from serve_app.settings import AppSettings
-from tests.deploy.manifests import OVERLAYS, built, quantity, ray_service
+from tests.deploy.manifests import OVERLAYS, ROOT, built, quantity, ray_service
 from tests.deploy.pods import containers, pods, restricted_problems
 
 pytestmark = pytest.mark.integration
@@ -135,13 +138,31 @@ def test_what_the_configuration_names_is_mounted_and_cannot_be_written_to(overla
             assert [m for m in mounts if path.startswith(m["mountPath"])], (name, path)
 
 
+def job_command(documents: tuple[dict[str, Any], ...]) -> list[str]:
+    (job,) = [one for one in documents if one["kind"] == "Job"]
+    command: list[str] = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    return command
+
+
 def test_production_loads_nothing_that_is_not_pinned() -> None:
+    """The bundled weights are, by hashes in the code."""
     args = yaml.safe_load(ray_service(built("prod-gpu"))["spec"]["serveConfigV2"])
     models = AppSettings.model_validate(args["applications"][0]["args"]).models.values()
-    assert {model.weights.source for model in models} == {"directory"}
-    (job,) = [one for one in built("prod-gpu") if one["kind"] == "Job"]
-    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
-    assert command[:3] == ["ocr-serve", "weights", "fetch"]
-    for model in models:
-        assert str(model.weights.directory) in command
-        assert f"--hashes-file={model.weights.hashes_file}" in command
+    assert {model.weights.source for model in models} == {"bundled"}
+    assert job_command(built("prod-gpu"))[:3] == ["ocr-serve", "weights", "pull"]
+
+
+def test_the_official_models_are_two_lines_away_and_pinned(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    file = tmp_path / "k8s" / "overlays" / "prod-gpu" / "kustomization.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("  # - {target") == 2
+    file.write_text(text.replace("  # - {target", "  - {target"), encoding="utf-8")
+    documents = built("prod-gpu", tmp_path)
+    folder, hashes = PINNED["directory"], PINNED["hashes_file"]
+    command = job_command(documents)
+    assert command == ["ocr-serve", "weights", "fetch", folder, f"--hashes-file={hashes}"]
+    for name, spec in pods(documents).items():
+        mounts = spec["containers"][0]["volumeMounts"]
+        if name.startswith(("worker", "head", "job")):
+            assert any(hashes.startswith(one["mountPath"] + "/") for one in mounts), name

@@ -57,6 +57,8 @@ def test_a_pool_that_can_never_be_placed(tmp_path: Path) -> None:
 
 def test_what_prod_yaml_needs_is_one_line_each(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "configs/prod.yaml").read_text())
+    weights = {"source": "directory", "directory": "/nowhere", "hashes_file": __file__}
+    app_args(config)["models"]["ocr"]["weights"] = weights
     app_args(config)["pools"]["cpu"]["num_cpus"] = 4096
     app_args(config)["pools"]["gpu"]["num_gpus"] = 1
     app_args(config)["pools"]["gpu"]["autoscaling"]["min_replicas"] = 4
@@ -64,7 +66,7 @@ def test_what_prod_yaml_needs_is_one_line_each(tmp_path: Path) -> None:
     code, said, _ = start(config, tmp_path)
     lines = [line.removeprefix("ocr-serve: ") for line in said.splitlines()]
     assert code == 1
-    for start_ in ("auth.required is true, but there are no API keys", "no weights: /models"):
+    for start_ in ("auth.required is true, but there are no API keys", "no weights: /nowhere"):
         assert sum(line.startswith(start_) for line in lines) == 1, said
     assert sum("CPUs: 40" in line for line in lines) == 1, said
     assert sum("GPU" in line and "booked" in line for line in lines) == 1, said

@@ -35,6 +35,7 @@ def test_the_worst_of_the_locks_is_the_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = [(audit.NOT_AUDITED, ["one"]), (audit.VULNERABLE, ["two"])]
+    monkeypatch.setattr(audit, "LOCKS", ("one.lock", "two.lock"))
     monkeypatch.setattr(audit, "audited", lambda name: answers.pop(0))
     assert audit.main() == audit.VULNERABLE
     assert capsys.readouterr().out == "one\ntwo\n"

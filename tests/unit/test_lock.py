@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("cpu", "dev")
+NAMES = ("cpu", "dev", "gpu", "gpu-cuda12")
+# Which package is the module onnxruntime.
+RUNTIMES = {"gpu": "onnxruntime-gpu", "gpu-cuda12": "onnxruntime-gpu"}
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -44,8 +46,8 @@ def test_every_requirement_is_exact_and_has_hashes(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_only_one_package_brings_each_native_module(name: str) -> None:
     packages = {package for package, _ in requirements(name)}
-    assert "onnxruntime-openvino" in packages
-    assert packages & {"onnxruntime", "onnxruntime-gpu"} == set()
+    runtimes = {package for package in packages if package.startswith("onnxruntime")}
+    assert runtimes == {RUNTIMES.get(name, "onnxruntime-openvino")}
     assert {package for package in packages if package.startswith("opencv")} == {
         "opencv-contrib-python"
     }
@@ -55,13 +57,34 @@ def test_development_lock_contains_the_runtime_lock() -> None:
     assert set(requirements("cpu")) - set(requirements("dev")) == set()
 
 
+@pytest.mark.parametrize(("name", "cuda"), [("gpu", ""), ("gpu-cuda12", "-cu12")])
+def test_a_gpu_lock_brings_cudas_libraries_of_one_version(name: str, cuda: str) -> None:
+    """A missing one makes ONNX Runtime compute on the CPU, with a mere warning."""
+    packages = {package for package, _ in requirements(name)}
+    needed = {f"nvidia-{library}{cuda}" for library in ("cublas", "cufft", "curand")}
+    needed |= {f"nvidia-cuda-{library}{cuda}" for library in ("nvrtc", "runtime")}
+    needed |= {"nvidia-cudnn-cu12" if cuda else "nvidia-cudnn-cu13"}
+    assert needed - packages == set()
+    libraries = {package for package in packages if package.startswith("nvidia-")}
+    of_twelve = {package for package in libraries if package.endswith("-cu12")}
+    assert of_twelve == (libraries - {"nvidia-ml-py"} if cuda else set())
+
+
+@pytest.mark.parametrize("name", ["gpu", "gpu-cuda12"])
+def test_a_gpu_lock_differs_from_the_cpus_by_what_computes_only(name: str) -> None:
+    """The GPU image installs it into the CPU image."""
+    mine, others = requirements(name), requirements("cpu")
+    own = {package for package, _ in set(mine) - set(others)}
+    assert {package for package in own if not package.startswith("nvidia-")} == {"onnxruntime-gpu"}
+
+
 def test_locks_contain_what_the_project_pins() -> None:
     text = (ROOT / "pyproject.toml").read_text()
-    pins = dict(re.findall(r'^\s*"([a-z-]+)(?:\[[a-z-]+\])?==([0-9.]+)', text, re.MULTILINE))
-    pins.pop("paddlepaddle-gpu")  # not on the public index
-    locked = requirements("dev")
-    assert len(pins) >= 4
-    assert [pin for pin in pins.items() if pin not in locked] == []
+    pins = set(re.findall(r'^\s*"([a-z-]+)(?:\[[a-z,-]+\])?==([0-9.]+)', text, re.MULTILINE))
+    pins -= {pin for pin in pins if pin[0] == "paddlepaddle-gpu"}  # not on the public index
+    locked = {pin for name in ("dev", "gpu", "gpu-cuda12") for pin in requirements(name)}
+    assert len(pins) >= 6
+    assert pins - locked == set()
 
 
 def test_build_tool_is_locked() -> None:

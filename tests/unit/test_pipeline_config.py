@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from serve_app.errors import EngineUnavailable
 from serve_app.settings import EngineSettings, ModelSettings
+from serve_app.weights import cuda_options
 from serve_app.weights.errors import UnknownBundledModel
 from serve_app.weights.pipeline_config import (
     BUNDLED_MODULES,
@@ -268,7 +271,7 @@ def test_other_providers() -> None:
         "enable_mem_pattern": False,
     }
     cuda = Runtime("gpu", "cuda", "f32", 1).module_engine(weights)
-    assert cuda["engine_config"]["providers"][0] == "CUDAExecutionProvider"
+    assert cuda["engine_config"]["providers"] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     paddle = Runtime("gpu", "paddle", "f32", 1).module_engine(weights)
     assert paddle == {"engine": "paddle_static", "engine_config": {"run_mode": "paddle"}}
 
@@ -311,8 +314,47 @@ def test_bf16_and_openvino_only_where_the_processor_computes_in_bf16(
 
 
 def test_the_provider_follows_the_device_unless_named() -> None:
-    assert resolve_runtime(EngineSettings(), "gpu", ()).provider == "paddle"
+    assert resolve_runtime(EngineSettings(), "gpu", ()).provider == "cuda"
+    assert resolve_runtime(EngineSettings(provider="paddle"), "gpu", ()).provider == "paddle"
     assert resolve_runtime(EngineSettings(provider="openvino"), "cpu", ()).provider == "openvino"
+
+
+def test_without_openvino_a_cpu_computes_in_f32_with_onnx_runtimes_own_provider() -> None:
+    """The environment of a GPU: a CPU pool in it has the same module ``onnxruntime``."""
+    found = resolve_runtime(EngineSettings(), "cpu", {"amx_bf16"}, openvino=False)
+    assert found == Runtime("cpu", "cpu", "f32", 1)
+
+
+def test_on_a_gpu_paddles_format_stays_on_the_cpu_unless_paddle_computes_all() -> None:
+    cuda, paddle = Runtime("gpu", "cuda", "f32", 3), Runtime("gpu", "paddle", "f32", 3)
+    assert (cuda.pipeline_device, paddle.pipeline_device) == ("cpu", "gpu:0")
+    assert CPU.pipeline_device == "cpu"
+    table = cuda.module_engine(bundled_weights("SLANet_plus"))
+    assert table == {"engine": "paddle_static", "engine_config": {"cpu_threads": 3}}
+
+
+def test_a_gpus_budget_is_split_over_the_sessions_of_onnx_models() -> None:
+    budget = 2 * 2**30
+    runtime = Runtime("gpu", "cuda", "f32", 1, budget)
+    found = modules(built(model("PP-StructureV3"), runtime))
+    limits = {
+        path: node["engine_config"]["provider_options"][0]["gpu_mem_limit"]
+        for path, node in found.items()
+        if node["engine"] == "onnxruntime"
+    }
+    assert set(found) - set(limits) == {
+        "TableRecognition/WiredTableStructureRecognition",
+        "TableRecognition/WirelessTableStructureRecognition",
+    }
+    assert sum(limits.values()) <= budget - cuda_options.OUTSIDE_BYTES
+    assert limits["GeneralOCR/TextDetection"] > limits["GeneralOCR/TextLineOrientation"]
+
+
+def test_a_budget_that_is_too_small_is_an_error_before_anything_is_loaded() -> None:
+    runtime = Runtime("gpu", "cuda", "f32", 1, 2**30)
+    with pytest.raises(EngineUnavailable, match=r"1024 MiB \(num_gpus.* too small"):
+        built(model("OCR"), runtime)
+    assert built(model("OCR"), replace(runtime, budget_bytes=None))
 
 
 # ---- Options of a request --------------------------------------------------------------------

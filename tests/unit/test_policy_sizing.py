@@ -128,12 +128,15 @@ def test_the_table_adds_up() -> None:
     assert "cpu: ocr" in text
 
 
+def with_a_gpu(box: Machine) -> Machine:
+    return dataclasses.replace(box, gpus=1.0)
+
+
 @pytest.mark.parametrize(
     ("there", "expected"),
     [
         (Resources(8, 1, 64 * GIB), []),
         (Resources(4, 1, 64 * GIB), ["too few CPUs: 4.1 are booked"]),
-        (Resources(8, 0, 64 * GIB), ["no GPU: 0.5 are booked (pool gpu 1 x 0.5)"]),
         (Resources(8, 1, 13 * GIB), ["too little memory: 14.0 GiB are booked"]),
     ],
 )
@@ -145,8 +148,30 @@ def test_what_can_never_be_placed_is_named(there: Resources, expected: list[str]
         assert "there" in line
 
 
+def test_a_pool_that_may_be_empty_is_not_missed_without_a_gpu_but_told_of() -> None:
+    assert problems(PROD, Resources(8, 0, 64 * GIB)) == []
+    made = plan(shipped("gpu.yaml"), machine(16, cpus=2))
+    assert problems(made.settings, Resources(made.num_cpus, 0, made.left_bytes)) == []
+    assert serves(made, "ocr")
+    (warning,) = warnings(made)
+    assert warning.startswith("no GPU is here: pool gpu gets no worker")
+    assert warnings(plan(shipped("gpu.yaml"), with_a_gpu(machine(16, cpus=2)))) == []
+
+
+@pytest.mark.parametrize("change", ["a fixed number", "no other pool"])
+def test_a_pool_that_nothing_stands_in_for_is_missed(change: str) -> None:
+    pools = dict(PROD.pools)
+    if change == "a fixed number":
+        pools["gpu"] = pools["gpu"].model_copy(update={"autoscaling": None})
+    else:
+        del pools["cpu"]
+    settings = PROD.model_copy(update={"pools": pools})
+    (found,) = problems(settings, Resources(8, 0, 64 * GIB))
+    assert found.startswith("no GPU: 0.5 are booked (pool gpu 1 x 0.5)")
+
+
 def test_one_gpu_four_cpus_and_16_gb_are_enough_for_their_own_configuration() -> None:
-    box = dataclasses.replace(machine(16e9 / GIB, cpus=4), gpus=1.0)
+    box = with_a_gpu(machine(16e9 / GIB, cpus=4))
     made = plan(shipped("gpu-box.yaml"), box)
     assert problems(made.settings, Resources(made.num_cpus, 1, made.left_bytes)) == []
     assert serves(made, "ocr")

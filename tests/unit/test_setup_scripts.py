@@ -76,6 +76,14 @@ def test_other_python_is_named_with_the_supported_ones(monkeypatch: pytest.Monke
     assert "3.10, 3.11, 3.12" in problem
 
 
+def test_python_of_the_gpus_packages_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 10, 12))
+    assert check_system.python_problems() == []
+    (problem,) = check_system.python_problems(gpu=True)
+    assert "Python 3.10 " in problem
+    assert "3.11, 3.12" in problem
+
+
 def test_processor_without_avx_is_named(tmp_path: Path) -> None:
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text("flags : fpu sse2\n")
@@ -125,6 +133,14 @@ def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(setup_venv.SetupFailed, match="is no virtual environment"):
         setup_venv.ensure_venv(tmp_path)
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_an_environment_with_another_onnxruntime_is_made_anew(venv: Path) -> None:
+    """Two packages are this module: one installed over the other leaves a mixture of both."""
+    marks = {setup_venv.interpreter_mark(venv, name) for name in ("cpu", "gpu", "gpu-cuda12")}
+    assert len(marks) == 3
+    assert setup_venv.interpreter_mark(venv, "dev") in marks
+    assert setup_venv.COVERED_BY["cpu"] == ("cpu", "dev")
 
 
 def test_second_set_up_waits_for_the_first(
