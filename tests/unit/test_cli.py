@@ -36,7 +36,7 @@ def test_check_of_a_bad_file_is_1_and_says_why(
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check"], ["run"]])
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check"], ["run", "a", "b"]])
 def test_wrong_arguments_are_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
