@@ -9,8 +9,9 @@ CONFIG ?= configs/local.yaml
 # The lock that `serve` installs: cpu, gpu, gpu-cuda12; auto: what CONFIG and the driver need.
 EXTRA ?= auto
 ARGS ?=
-# What starts processes, one after another; unit and fuzz tests do not mind each other.
-SERVERS := $(addprefix tests/,integration deploy bench browser e2e faults spec)
+# What starts processes, one after another (Playwright's loop stays in the process that has run it, so
+# browsers are last); unit and fuzz tests do not mind each other.
+SERVERS := $(addprefix tests/,integration deploy bench e2e faults spec browser)
 
 BIN := $(VENV)/bin
 SETUP := @$(PYTHON) scripts/setup_venv.py --venv $(VENV)

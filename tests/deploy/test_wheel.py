@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +21,11 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
 
 
+def without_checkout() -> dict[str, str]:
+    """This environment's variables, by which nothing of the checkout can be imported."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -36,8 +42,10 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=True)
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = (folder / "bin" / "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
-    subprocess.run([str(part) for part in install], check=True, timeout=TIMEOUT_S)
+    # Whatever is borrowed or on the path: this one.
+    how = ("--quiet", "--no-deps", "--no-index", "--ignore-installed")
+    install = [str(folder / "bin" / "pip"), "install", *how, str(wheel)]
+    subprocess.run(install, check=True, timeout=TIMEOUT_S, env=without_checkout())
     return folder / "bin"
 
 
@@ -56,6 +64,7 @@ def test_the_command_runs_in_an_empty_folder(scripts: Path, tmp_path: Path) -> N
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
+            env=without_checkout(),
         )
         assert run.returncode == 0, run.stderr
         return run.stdout
@@ -65,8 +74,10 @@ def test_the_command_runs_in_an_empty_folder(scripts: Path, tmp_path: Path) -> N
     (tmp_path / "mine.yaml").write_text(printed)
     assert command("check", "mine.yaml") == "mine.yaml: ok\n"
     where = [str(scripts / "python"), "-c", "import serve_app; print(serve_app.__file__)"]
-    found = subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert Path(found.strip()).is_relative_to(scripts.parent)
+    found = subprocess.run(
+        where, cwd=tmp_path, capture_output=True, text=True, check=True, env=without_checkout()
+    )
+    assert Path(found.stdout.strip()).is_relative_to(scripts.parent)
 
 
 @pytest.mark.long
