@@ -30,14 +30,17 @@ def listings(text: Sequence[Row]) -> Iterator[tuple[list[Row], bool]]:
 def indented(run: Sequence[Row]) -> str:
     """The text of a listing, with the spaces before and between its words."""
     cells = [cell for row in run for cell in row.cells]
-    left, letters = min(cell.box[0] for cell in cells), sum(len(cell.text) for cell in cells)
-    pitch = sum(cell.width for cell in cells) / max(letters, 1)
+    left = min(cell.box[0] for cell in cells)
+    # A grid may be wider than its letters, which shows least in the longest word.
+    longest = max(cells, key=lambda cell: len(cell.text))
+    pitch = longest.width / max(len(longest.text), 1)
     return "\n".join(_line(row, left, pitch) for row in run)
 
 
 def _line(row: Row, left: float, pitch: float) -> str:
     text = ""
     for cell in row.cells:
-        column = round((cell.box[0] - left) / pitch) if pitch > 0 else 0
-        text += " " * max(column - len(text), 1 if text else 0) + cell.text.strip()
+        columns = round((cell.box[0] - left) / pitch) if pitch > 0 else 0
+        text += " " * max(columns, 1 if text else 0) + cell.text.strip()
+        left = cell.box[2]
     return text

@@ -61,3 +61,17 @@ def test_one_line_alone_is_a_part_of_its_paragraph() -> None:
 def test_a_fence_is_longer_than_those_in_the_listing() -> None:
     _, text = composed(line("```python", 0, 0), line("print(1)", 0, 1), line("```", 0, 2))
     assert text == "````\n```python\nprint(1)\n```\n````"
+
+
+def test_a_grid_that_is_wider_than_its_letters_makes_no_further_spaces() -> None:
+    """As LaTeX sets listings: each letter is 12 wide on a grid of 14."""
+
+    def word(text: str, column: int, row: int) -> Line:
+        left, top = 100.0 + 14 * column, 100.0 + 24 * row
+        return Line(text, (left, top, left + 14 * len(text) - 2, top + HIGH), 1.0, "layer", True)
+
+    blocks, _ = composed(
+        *(word("def", 0, 0), word("f(a,", 4, 0), word("b):", 9, 0)),
+        *(word("return", 4, 1), word("a", 11, 1), word("+", 13, 1), word("b", 15, 1)),
+    )
+    assert [block.text for block in blocks] == ["def f(a, b):\n    return a + b"]
