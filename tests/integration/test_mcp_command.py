@@ -16,7 +16,8 @@ from tests.client_environment import python_with
 from tests.e2e.mcp import Client
 from tests.served import Served, served
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+# Long: an environment with the SDK of a client is made first.
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "import sys; from serve_app.client.mcp import run; run(sys.argv[1], None)"
