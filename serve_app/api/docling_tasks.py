@@ -20,35 +20,22 @@ from serve_app.api.context import context_of, deadline_of
 from serve_app.api.docling import FILE, SOURCE, Read, given_of, params_of
 from serve_app.api.docling_request import DoclingOptions, read_file_request, read_source_request
 from serve_app.api.docling_writer import DoclingWriter
-from serve_app.api.intake import Fetch
+from serve_app.api.job_handlers import JobHandlers
 from serve_app.api.job_intake import number
-from serve_app.api.job_result import Form, JobResults, in_order
+from serve_app.api.job_result import Form, in_order
 from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.errors import InvalidRequest, JobNotFound
 from serve_app.jobs.records import JobSpec
-from serve_app.jobs.service import Jobs, Order
+from serve_app.jobs.service import Order
 from serve_app.policy.job import Job
-from serve_app.ports import DocumentService
-from serve_app.settings import AppSettings
 
 STATES = {"queued": "pending", "running": "started", "done": "success"}
 OPTIONS = "docling"
 MAX_WAIT_S = 60.0
 
 
-class DoclingTaskRoutes:
+class DoclingTaskRoutes(JobHandlers):
     """The handlers."""
-
-    def __init__(
-        self,
-        service: DocumentService,
-        settings: AppSettings,
-        jobs: Jobs,
-        results: JobResults,
-        fetch: Fetch,
-    ) -> None:
-        self._service, self._settings = service, settings
-        self._jobs, self._results, self._fetch = jobs, results, fetch
 
     def router(self, client: Depends, place: Depends) -> APIRouter:
         """The routes with their documentation; ``place`` is for those that hold a document."""

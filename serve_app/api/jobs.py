@@ -12,8 +12,8 @@ from serve_app.api.arrival import arrival_of
 from serve_app.api.auth import caller_of
 from serve_app.api.connection import before, given_up
 from serve_app.api.context import context_of, deadline_of
-from serve_app.api.intake import Fetch
 from serve_app.api.job_events import events_response, last_id
+from serve_app.api.job_handlers import JobHandlers
 from serve_app.api.job_intake import (
     form_params,
     idempotency_key,
@@ -21,7 +21,7 @@ from serve_app.api.job_intake import (
     number,
     read_submission,
 )
-from serve_app.api.job_result import PARTIAL_HEADER, JobResults, check_done, form_of, in_order
+from serve_app.api.job_result import PARTIAL_HEADER, check_done, form_of, in_order
 from serve_app.api.job_views import job_view
 from serve_app.api.parse_params import once
 from serve_app.document import PageResult
@@ -29,31 +29,18 @@ from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.documents.sniff import sniff
 from serve_app.errors import InvalidRequest, PageNotFound, QueueFull
 from serve_app.jobs.records import JobSpec
-from serve_app.jobs.service import Jobs, Order
+from serve_app.jobs.service import Order
 from serve_app.jobs.stored_document import error_of
 from serve_app.jobs.uploads import without_uploads
 from serve_app.policy.job import Job
-from serve_app.ports import DocumentService
-from serve_app.settings import AppSettings
 
 MAX_WAIT_S = 60.0
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 INPUT_IMAGE = "input_img"
 
 
-class JobRoutes:
+class JobRoutes(JobHandlers):
     """The handlers."""
-
-    def __init__(
-        self,
-        service: DocumentService,
-        settings: AppSettings,
-        jobs: Jobs,
-        results: JobResults,
-        fetch: Fetch,
-    ) -> None:
-        self._service, self._settings = service, settings
-        self._jobs, self._results, self._fetch = jobs, results, fetch
 
     def router(self, client: Depends, place: Depends) -> APIRouter:
         """The routes with their documentation; ``place`` is for those that hold a document."""

@@ -18,8 +18,8 @@ from serve_app.api.auth import caller_of
 from serve_app.api.connection import before, given_up
 from serve_app.api.context import context_of, deadline_of, plain_token
 from serve_app.api.finish import finish_of
-from serve_app.api.intake import Fetch
-from serve_app.api.job_result import Form, JobResults, check_done, in_order
+from serve_app.api.job_handlers import JobHandlers
+from serve_app.api.job_result import Form, check_done, in_order
 from serve_app.api.jobs import NOT_A_PAGE, media_type
 from serve_app.api.paddle_lines import JsonLinesWriter, pictures
 from serve_app.api.paddle_submission import (
@@ -34,11 +34,9 @@ from serve_app.documents.page_ranges import parse_page_ranges
 from serve_app.errors import JobNotFound, PageNotFound
 from serve_app.jobs.caller import Caller
 from serve_app.jobs.records import JobSpec
-from serve_app.jobs.service import Jobs, Order
+from serve_app.jobs.service import Order
 from serve_app.jobs.uploads import without_uploads
 from serve_app.policy.job import Job
-from serve_app.ports import DocumentService
-from serve_app.settings import AppSettings
 
 PATH = "/api/v2/ocr/jobs"
 MODEL_HEADER = "x-ocr-model"
@@ -49,19 +47,8 @@ SIGNED = Caller(all_jobs=True)
 STATES = {"queued": "pending", "running": "running", "done": "done"}
 
 
-class PaddleJobRoutes:
+class PaddleJobRoutes(JobHandlers):
     """The handlers."""
-
-    def __init__(
-        self,
-        service: DocumentService,
-        settings: AppSettings,
-        jobs: Jobs,
-        results: JobResults,
-        fetch: Fetch,
-    ) -> None:
-        self._service, self._settings = service, settings
-        self._jobs, self._results, self._fetch = jobs, results, fetch
 
     def router(self, client: Depends, place: Depends) -> APIRouter:
         """The routes that ask for a key; ``place`` is for the one that holds a document."""
