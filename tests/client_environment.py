@@ -24,14 +24,15 @@ _UNREACHABLE = re.compile(
 )
 
 
-def python_with(*packages: str) -> Path:
-    """The interpreter of an environment that has these packages.
+def python_with(*packages: str, constraints: Path | None = None) -> Path:
+    """The interpreter of an environment that has these packages, within pip's ``constraints``.
 
     Skips the test if the package index cannot be reached; any other failure of pip is an error.
     """
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     version = "py{}.{}".format(*sys.version_info[:2])
-    digest = hashlib.sha256("\n".join(sorted(packages)).encode()).hexdigest()[:12]
+    wanted = "\n".join(sorted(packages)) + (constraints.read_text() if constraints else "")
+    digest = hashlib.sha256(wanted.encode()).hexdigest()[:12]
     folder = home / "ocr-serve" / "tests" / f"client-{digest}-{version}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
@@ -40,7 +41,7 @@ def python_with(*packages: str) -> Path:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             venv.create(folder, with_pip=True)
-            _pip_install(folder / "bin" / "python", packages)
+            _pip_install(folder / "bin" / "python", packages, constraints)
             done.write_text("\n".join(packages))
     return folder / "bin" / "python"
 
@@ -59,9 +60,10 @@ def run_script(python: Path, script: str, *args: str, env: dict[str, str] | None
     return done.stdout
 
 
-def _pip_install(python: Path, packages: tuple[str, ...]) -> None:
+def _pip_install(python: Path, packages: tuple[str, ...], constraints: Path | None) -> None:
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-compile", *packages]
+    command += ["--constraint", str(constraints)] if constraints else []
     done = subprocess.run(
         command,
         env={**os.environ, "PYTHONPATH": ""},  # what is there is not in the environment

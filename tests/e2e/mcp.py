@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import queue
-import re
-import shutil
 import subprocess
 import sys
 import threading
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.client_environment import python_with
 
 PACKAGE = "paddleocr_mcp==0.8.5"
 CONSTRAINTS = Path(__file__).with_name("mcp_constraints.txt")
 CONSTRAINED_PYTHON = (3, 11)  # others resolve for themselves
-INSTALL_TIMEOUT_S = 900.0
 ANSWER_TIMEOUT_S = 120.0
 EXIT_TIMEOUT_S = 30.0
-_UNREACHABLE = re.compile(
-    r"connection broken|ConnectionError|NewConnection|ConnectTimeout|Read ?timed out|ProxyError",
-    re.IGNORECASE,
-)
 
 
 def installed() -> Path:
-    """The folder of commands of the client's environment, which is kept between runs.
-
-    Skips the test if the package index cannot be reached; any other failure of pip is an error.
-    """
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    version = "py{}.{}".format(*sys.version_info[:2])
-    folder = home / "ocr-serve" / "tests" / f"{PACKAGE.replace('==', '-')}-{version}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
-        # Written last: an interrupted installation is started anew.
-        done = folder / "installed"
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            venv.create(folder, with_pip=True)
-            _pip_install(folder / "bin" / "python")
-            done.touch()
-    return folder / "bin"
+    """The folder of commands of the client's environment. Skips as ``python_with`` does."""
+    constrained = sys.version_info[:2] == CONSTRAINED_PYTHON
+    return python_with(PACKAGE, constraints=CONSTRAINTS if constrained else None).parent
 
 
 @contextlib.contextmanager
@@ -125,25 +102,3 @@ class Client:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(line)
-
-
-def _pip_install(python: Path) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-compile", PACKAGE]
-    if sys.version_info[:2] == CONSTRAINED_PYTHON:
-        command += ["--constraint", str(CONSTRAINTS)]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
-    )
-    if done.returncode == 0:
-        return
-    if _UNREACHABLE.search(done.stderr):
-        pytest.skip(f"the package index cannot be reached for {PACKAGE}")
-    raise AssertionError(f"{' '.join(command)}\n{done.stderr[-5000:]}")
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
