@@ -23,7 +23,7 @@ The path of a request, by file and function:
 A job goes the same way in the background: ``jobs/service.py`` queues it, ``jobs/driver.py`` has its
 pages predicted and stored, and an answer is written from what is stored.
 
-``app.py`` wires these into a Serve application; ``settings.py`` is the whole configuration.
+``app.py`` wires these into a Serve application; ``settings/`` is the whole configuration.
 """
 
 __version__ = "0.1.0"

@@ -138,7 +138,7 @@ class OperatorService(Protocol):
         ...
 
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> Sequence[dict[str, Any]]:
-        """The last ended tasks (of this kind), newest first; see ``facts.TaskRecord``."""
+        """The last ended tasks (of this kind), newest first; see ``messages.TaskRecord``."""
         ...
 
     async def load(self, model: str, pool: str | None, timeout_s: float) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     Tracebacks stay out: their frames hold pictures, and their texts may quote the document.
     """
     if isinstance(error, OcrServeError):
-        # The parent knows those of ``errors.py``, not what a module derives from them.
+        # The parent knows those of ``errors/``, not what a module derives from them.
         known = next(
             kind for kind in type(error).__mro__ if kind.__module__.startswith(errors.__name__)
         )

@@ -131,7 +131,7 @@ def run(
     body_window.pass_on(environ, plan.settings.gateway)
     if log != CONSOLE:
         _divert(log or default_log(endpoint.port, environ))
-    print("\n".join(table(plan)), flush=True)
+    print("\n".join(table(plan)), flush=True)  # to wherever all else goes
     cluster = {
         "address": "local",
         "include_dashboard": dashboard,

@@ -1,6 +1,6 @@
 """``ocr-serve weights pull | list | verify``: the commands around ``weights/store.py``.
 
-Beside them ``fetch``, ``pin`` and ``check`` for a directory (``cli_weights_directory.py``).
+Beside them ``fetch``, ``pin`` and ``check`` for a directory (``weights_directory.py``).
 
 Each handler takes the parsed arguments and returns the exit status: 0 done, 1 not.
 """

@@ -22,7 +22,7 @@ STATS = ("pages", "page_seconds", "engines", "level")
 
 
 class PageWaitPolicy:
-    """See the module's docstring; the arguments are ``policy_kwargs`` (settings.py explains)."""
+    """See the module's docstring; the arguments are ``policy_kwargs`` (settings explains)."""
 
     def __init__(self, *, target_wait_s: float, page_seconds: float, shares_device: bool) -> None:
         self._target_wait_s, self._page_seconds = target_wait_s, page_seconds

@@ -24,7 +24,7 @@ class WorkerLoad:
         pages: that wait or run in it.
         page_seconds: between two ends of pages while it has work; 0 before that was measured.
         engines: loaded in it.
-        level: of the fullest memory domain that it uses, as an index of ``facts.LEVELS``.
+        level: of the fullest memory domain that it uses, as an index of ``messages.LEVELS``.
     """
 
     pages: float

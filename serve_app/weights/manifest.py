@@ -2,7 +2,7 @@
 
 It is written last into a directory, so a directory without one is unfinished. ``is_complete``
 compares lengths only and costs one read and one stat per file. It says nothing about who wrote the
-files: that is the pins' part (``weights_pins.py``).
+files: that is the pins' part (``pins.py``).
 """
 
 from __future__ import annotations

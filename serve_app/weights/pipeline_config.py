@@ -176,7 +176,7 @@ class Runtime:
                 "providers": ["CPUExecutionProvider"],
                 "intra_op_num_threads": self.threads,
                 # Its arena never hands anything back, and its plan per shape wastes a third. The C
-                # heap does the same work as fast (environment.py), and can be trimmed.
+                # heap does the same work as fast (engine_environment.py), and can be trimmed.
                 "enable_cpu_mem_arena": False,
                 "enable_mem_pattern": False,
             }

@@ -1,6 +1,6 @@
 """EngineProcess: one loaded pipeline in a process of its own, seen from the replica.
 
-Maps what can go wrong with a child onto the typed errors of ``errors.py`` and measures memory.
+Maps what can go wrong with a child onto the typed errors of ``errors/`` and measures memory.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def leaks(caplog: pytest.LogCaptureFixture) -> Iterator[list[logging.LogRecord]]
 
 
 async def status(replica: OCRService) -> dict[str, Any]:
-    """Facts of the model; see ``facts.ModelFacts``."""
+    """Facts of the model; see ``messages.ModelFacts``."""
     return (await replica.models())["models"]["ocr"]  # type: ignore[no-any-return]
 
 
