@@ -73,7 +73,10 @@ def asks_for_loopback(file: Path) -> bool:
 
 
 def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
-    """Whether a GET of the URL answers 200."""
+    """Whether a GET of the URL answers 200 with JSON, as a probe of ours does.
+
+    Another server may have taken the port meanwhile: one for metrics answers every path with text.
+    """
     # Our own port: no proxy of the environment, and its certificate need not name this host.
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -81,6 +84,7 @@ def answers_ok(url: str, timeout_s: float = 5.0) -> bool:
     handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
+            is_json = answer.headers.get_content_type() == "application/json"
+            return bool(answer.status == 200 and is_json)
     except (OSError, http.client.HTTPException):
         return False

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ SHIPPED_CONFIG = ROOT / "configs" / "local.yaml"
 READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 45.0
 REQUEST_TIMEOUT_S = 300.0
+TEST_PORTS = range(20_000, 32_768)
 # Begins as the variables do that children inherit (sandbox/environment.py).
 TAG = "PYTHON_OCR_SERVE_TEST_SERVER"
 ENGINE = "serve_app.engines.paddle:build"
@@ -245,10 +247,16 @@ def checkout_importable() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that nobody listens on now.
+
+    Below the ports that the kernel gives to who asks for any: Ray's metrics servers do, and one of
+    them could be given ours before our server listens. Above those of Ray's workers.
+    """
+    while True:
+        port = TEST_PORTS.start + secrets.randbelow(len(TEST_PORTS))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _default_sigint() -> None:

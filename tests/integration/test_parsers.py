@@ -100,10 +100,14 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 class Peak:
-    """The most that one of our descendants held while the block ran; read every 10 ms."""
+    """The most that one of our descendants held while the block ran; read every 10 ms.
+
+    Between its fork and its exec a child has our memory and our command line: it is left out.
+    """
 
     def __init__(self) -> None:
         self.bytes = 0
+        self._our_command = psutil.Process().cmdline()
 
     async def __aenter__(self) -> Peak:
         self._watching = asyncio.create_task(self._watch())
@@ -117,7 +121,9 @@ class Peak:
         while True:
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    self.bytes = max(self.bytes, process.memory_info().rss)
+                    held = process.memory_info().rss
+                    if process.cmdline() != self._our_command:
+                        self.bytes = max(self.bytes, held)
             await asyncio.sleep(0.01)
 
 

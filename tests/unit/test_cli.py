@@ -6,14 +6,16 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from serve_app import deploy_status
 from serve_app.command import cli, environment, launch
-from serve_app.command.endpoint import Endpoint, asks_for_loopback
+from serve_app.command.endpoint import Endpoint, answers_ok, asks_for_loopback
 from serve_app.command.launch import wait_until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -200,6 +202,26 @@ def test_run_refuses_a_port_in_use(
     code = launch.run(file, ready_timeout_s=1, dashboard=False, environ={"HOME": str(tmp_path)})
     assert code == 1
     assert f"port {taken_port} of 127.0.0.1 is in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content_type", "ours"), [("application/json", True), ("text/plain; version=0.0.4", False)]
+)
+def test_another_server_on_the_port_is_not_taken_for_ours(content_type: str, ours: bool) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", content_type)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        assert answers_ok(f"http://127.0.0.1:{server.server_port}/readyz") is ours
+        answering.join(10)
 
 
 def test_run_refuses_a_bad_config_and_has_set_the_environment_by_then(
