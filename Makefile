@@ -9,9 +9,10 @@ CONFIG ?= configs/local.yaml
 # The lock that `serve` installs: cpu, gpu, gpu-cuda12; auto: what CONFIG and the driver need.
 EXTRA ?= auto
 ARGS ?=
-# What starts processes, one after another (Playwright's loop stays in the process that has run it, so
-# browsers are last); unit and fuzz tests do not mind each other.
+# What starts servers: two at a time, each shared by the tests of a file or a folder, in this order
+# (Playwright's loop stays in the process that has run it, so browsers are last).
 SERVERS := $(addprefix tests/,integration deploy bench e2e faults spec browser)
+BY_FILE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 BIN := $(VENV)/bin
 SETUP := @$(PYTHON) scripts/setup_venv.py --venv $(VENV)
@@ -39,7 +40,7 @@ setup: ## only the environment for development, and the weights
 test: setup ## set-up and the test suite, but what takes minutes (`make long`)
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -m 'not long' --numprocesses 2 tests/unit tests/fuzz
-	@$(BIN)/python -m pytest -m 'not long' $(SERVERS)
+	@$(BIN)/python -m pytest -m 'not long' $(BY_FILE) $(SERVERS)
 else
 	@$(BIN)/python -m pytest -m 'not long' $(ARGS)
 endif

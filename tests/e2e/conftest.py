@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.server import Server, running, shipped_config
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[Server]:
     """A running server with ``configs/local.yaml``; at the end nothing of it may be left."""
     with running(shipped_config()) as server:

@@ -11,7 +11,7 @@ from tests.e2e.waiting import eventually
 from tests.faults.scene import Before, fault_config, page, running_with_faults
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def faulty_server() -> Iterator[Server]:
     config = fault_config(cancel={"running": "kill", "grace_s": 0.2})
     with running_with_faults(config) as server:

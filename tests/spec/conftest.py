@@ -37,21 +37,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Devices:
     devices = Devices(tmp_path_factory.mktemp("devices") / "devices.json")
     devices.set()
     return devices
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_server(simulated: Devices, nvml_stub: dict[str, str]) -> Iterator[Server]:
     environment = {**nvml_stub, SIMULATED_DEVICES: str(simulated.file)}
     with running(spec_config(), environment) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Lets Ray find two GPUs; our own readings come from the file."""
     if compiler() is None:
@@ -62,7 +62,7 @@ def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(stub_environment(folder))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def one_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Devices]]:
     """A further server, with one pool and nothing loaded yet, and its simulated RAM."""
     devices = Devices(tmp_path_factory.mktemp("one-pool") / "devices.json")
