@@ -22,6 +22,7 @@ from serve_app.layout.paragraphs import Paragraph, paragraphs
 from serve_app.layout.regions import Regions
 from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
+from serve_app.layout.titles import beside
 from serve_app.layout.unit import Row, Unit
 
 # Parts of the page's height at its upper and lower end: where headers and footers are, and where a
@@ -125,7 +126,17 @@ class _Composer:
                 continue
             found = list(paragraphs(run, self._labels))
             for paragraph, below in zip_longest(found, found[1:]):
-                yield self._text_block(paragraph, below)
+                yield from self._text_blocks(paragraph, below)
+
+    def _text_blocks(self, paragraph: Paragraph, below: Paragraph | None) -> Iterator[Block]:
+        """One, or a title for each part of a row of them."""
+        block = self._text_block(paragraph, below)
+        parts = beside(paragraph.rows[0]) if block.label in TITLES else []
+        if len(paragraph.rows) == 1 and len(parts) > 1:
+            for part in parts:
+                yield self._text_block(Paragraph([part]), below)
+        else:
+            yield block
 
     def _text_block(self, paragraph: Paragraph, below: Paragraph | None) -> Block:
         region = self._region_of(paragraph.rows)

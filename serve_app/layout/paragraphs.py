@@ -93,20 +93,21 @@ def _is_apart(above: Row, below: Row, usual: float, kinds: Mapping[int, str]) ->
     size = max(low, high / 2)
     gap = below.box[1] - above.box[3]
     runs_on = _runs_on(above, below)
-    # Typescripts with double spacing have long lines; short ones as far apart are a list.
-    are_long = min(columns_of(above.text), columns_of(below.text)) > _SHORT
-    are_cells = len(above.cells) > 1 and len(below.cells) > 1
+    titles = [_kind(row, kinds) in TITLES for row in (above, below)]
+    # Typescripts with double spacing have long lines; short ones as far apart are a list, and
+    # titles are headlines.
+    are_long = min(columns_of(above.text), columns_of(below.text)) > _SHORT and not any(titles)
+    are_cells = len(above.cells) > 1 and len(below.cells) > 1 and not any(titles)
     most = _LARGE_GAP if runs_on or are_long or are_cells else _LIST_GAP
     if gap > min(usual + (_RUN_ON_GAP if runs_on else _GAP) * size, most * size):
         return True
     if not shared(above.box[0], above.box[2], below.box[0], below.box[2]) and gap > 0:
         return True
     larger = _is_larger(above, below) or _is_larger(below, above)
-    titles = [_kind(row, kinds) in TITLES for row in (above, below)]
     if runs_on and not any(titles):
         return False  # in the middle of a sentence, whatever the boxes say
-    are_rows = are_cells and not any(titles)  # of a receipt
-    if above.region != below.region and None not in (above.region, below.region) and not are_rows:
+    # Rows of cells are those of a receipt.
+    if above.region != below.region and None not in (above.region, below.region) and not are_cells:
         # A model takes lines of an address for titles; a title stands apart, or is larger.
         return larger or gap > usual + _NEAR * size or all(titles) or not any(titles)
     return larger

@@ -1,7 +1,8 @@
 """The boxes of a layout model, checked against the lines: which hold, and which line is in which.
 
 A picture that is text is no picture; a table whose cells lost lines, or put them into other rows
-than they stand in, is made anew of the lines, or is no table.
+than they stand in, is made anew of the lines, or is no table; a box around several titles is one
+for each.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from dataclasses import replace
 
 from serve_app.document import Box
 from serve_app.layout import pictures
-from serve_app.layout.boxes import area, covered
+from serve_app.layout.boxes import area, covered, sound, union
 from serve_app.layout.frame import Frame
 from serve_app.layout.grid import grid_of
-from serve_app.layout.labels import PICTURES, SOLID
+from serve_app.layout.labels import PICTURES, SOLID, TITLES
 from serve_app.layout.order import rows
 from serve_app.layout.page import Page, Region
 from serve_app.layout.table_check import agrees, squeezed
 from serve_app.layout.table_repair import repaired
+from serve_app.layout.titles import apart
 from serve_app.layout.unit import Unit
 
 # How the caption of a table begins.
@@ -34,7 +36,7 @@ class Regions:
     """What is left of a page's regions.
 
     Attributes:
-        kept: by index in ``page.regions``; None for those that were dropped.
+        kept: by index in ``page.regions``, and what was made of them; None for those dropped.
         boxes: of all of them, in the page's frame.
         owners: per line the index of the region that it lies in, or None.
     """
@@ -49,6 +51,7 @@ class Regions:
         self._check_pictures()
         self._check_tables()
         self._check_others()
+        self._take_titles_apart()
 
     def solid(self) -> list[int]:
         """Those that text does not run through."""
@@ -138,6 +141,21 @@ class Regions:
                 text = squeezed(unit.text)
                 if unit.line is not None and (not text or text not in read):
                     self.owners[unit.line] = None
+
+    def _take_titles_apart(self) -> None:
+        for index, label in self.labels().items():
+            titles = apart(self.units(index)) if label in TITLES else []
+            if len(titles) < 2:
+                continue
+            region, self.kept[index] = self.kept[index], None
+            assert region is not None, "it has a label"
+            for title in titles:
+                lines = [unit.line for unit in title if unit.line is not None]
+                box = union(sound(self._page.lines[line].box) for line in lines)
+                for line in lines:
+                    self.owners[line] = len(self.kept)
+                self.kept.append(replace(region, box=box))
+                self.boxes.append(union(unit.box for unit in title))
 
 
 def _owner(box: Box, regions: Sequence[tuple[int, Box, bool]]) -> int | None:

@@ -86,6 +86,40 @@ def test_cells_of_a_table_row_are_apart() -> None:
     assert texts_of(page_pdf(content)) == ["0.965", "0.934", "7"]
 
 
+# Helvetica, 12 points: a number of five characters is 30 points wide.
+WIDE, NARROW = 45, 38.5
+
+
+def table_row(number: int, *gaps: float, y: float) -> tuple[bytes, list[str]]:
+    """Cells of three letters more than a narrow table's; the last two may be near."""
+    cells = [f"0.{number}{column}5" for column in range(len(gaps) + 1)]
+    places = [100 + sum(gaps[:column]) for column in range(len(cells))]
+    return b"".join(map(text, cells, places, [y] * len(cells))), cells
+
+
+@pytest.mark.parametrize("tight", [0, 1, 2])
+def test_near_cells_are_apart_where_the_rows_beside_them_are(tight: int) -> None:
+    rows = []
+    for number in range(3):
+        last = NARROW if number == tight else WIDE
+        rows.append(table_row(number, WIDE, WIDE, WIDE, last, y=700 - 15 * number))
+    content = b"".join(content for content, _ in rows)
+    assert texts_of(page_pdf(content)) == [cell for _, cells in rows for cell in cells]
+
+
+def test_wide_spaces_below_a_table_stay_in_their_line() -> None:
+    """The next line of the text does not have the same white space."""
+    row, cells = table_row(1, WIDE, WIDE, WIDE, y=700)
+    words = ["words", "which", "stand", "apart", "again", "today"]
+    stretched = b"".join(text(word, 100 + 41 * i, 685) for i, word in enumerate(words))
+    rest = text("and go on in a line of their own", 100, 670)
+    assert texts_of(page_pdf(row + stretched + rest)) == [
+        *cells,
+        " ".join(words),
+        "and go on in a line of their own",
+    ]
+
+
 def test_a_word_that_was_written_later_comes_to_its_place() -> None:
     content = text("This is a", 100, 700) + text("word here", 179, 700) + text("below", 100, 685)
     assert texts_of(page_pdf(content + text("bold", 151, 700))) == [

@@ -15,6 +15,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.document import Box
+from serve_app.documents.text_layer.cells import at_cells
 from serve_app.documents.text_layer.line_text import WORD_GAP, in_order
 from serve_app.documents.text_layer.overprint import once
 from serve_app.documents.text_layer.placed import (
@@ -65,7 +66,7 @@ def build_lines(chars: Iterable[Char], width: int, height: int) -> list[LayerLin
     """
     kept = once(_on_page(chars, width, height))
     pieces = [piece for run in _runs(kept) for piece in _apart(run)]
-    return [_line(piece) for piece in _together(pieces)]
+    return [_line(piece) for piece in at_cells(_together(pieces))]
 
 
 def _on_page(chars: Iterable[Char], width: int, height: int) -> Iterator[Char]:

@@ -1,0 +1,46 @@
+"""Titles that stand below each other or side by side, in one box of the layout model or in none."""
+
+from __future__ import annotations
+
+import pytest
+
+from serve_app.layout.page import Region
+from tests.layouts import around, blocks_of, line, prose, stack
+
+HEADLINES = ["Village school gives lessons in drama", "Words of the week", "Relics go to Osaka"]
+
+
+def titles(*found: object) -> list[str]:
+    return [block.text for block in blocks_of(*found) if block.level]  # type: ignore[arg-type]
+
+
+def test_headlines_in_one_box_are_titles_of_their_own() -> None:
+    lines = stack(HEADLINES, 100, 100, leading=2.5)
+    assert titles(lines, Region("paragraph_title", around(lines))) == HEADLINES
+
+
+def test_a_headline_without_a_box_does_not_join_the_one_above() -> None:
+    """Rows of two parts, as with a name of a place behind it."""
+    lines = stack(HEADLINES, 100, 100, leading=2.5)
+    lines += stack(["Sports", "Oslo", "Paris"], 560, 100, leading=2.5)
+    region = Region("paragraph_title", around([lines[0], lines[3]]))
+    assert blocks_of(lines, region)[0].text == f"{HEADLINES[0]} Sports"
+
+
+@pytest.mark.parametrize("label", ["paragraph_title", "doc_title", "text", None])
+def test_titles_side_by_side_are_two(label: str | None) -> None:
+    heads = [line("Receipt", 100, 100, 36), line("Payment part", 500, 100, 36)]
+    below = stack(prose("what was paid, and by whom", 4), 100, 200)
+    regions = [Region(label, around(heads))] if label else []
+    assert titles([*heads, *below], *regions) == ["Receipt", "Payment part"]
+
+
+def test_a_title_of_two_lines_is_one() -> None:
+    lines = [line("The long title of a document that", 200, 100), line("is centred", 320, 130)]
+    region = Region("doc_title", around(lines))
+    assert titles(lines, region) == ["The long title of a document that is centred"]
+
+
+def test_a_number_and_its_title_are_one() -> None:
+    lines = [line("5.1", 100, 100), line("Optimization", 190, 100)]
+    assert titles(lines, Region("paragraph_title", around(lines))) == ["5.1 Optimization"]
