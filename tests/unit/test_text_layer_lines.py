@@ -107,6 +107,19 @@ def test_near_cells_are_apart_where_the_rows_beside_them_are(tight: int) -> None
     assert texts_of(page_pdf(content)) == [cell for _, cells in rows for cell in cells]
 
 
+def test_cells_that_stand_between_the_lines_of_others_are_apart() -> None:
+    """The first column's cells are in the middle of their rows' height."""
+    content = b""
+    for number, middle in enumerate((700, 640)):
+        for line in range(3):
+            content += text(f"much {number}{line}", 134, middle + 15 - 15 * line)
+        content += text(f"No {number}", 100, middle - 7)
+    content += text("No 2", 100, 595) + text("none", 134, 595)
+    found = texts_of(page_pdf(content))
+    assert found[-2:] == ["No 2", "none"]
+    assert len(found) == 10
+
+
 def test_wide_spaces_below_a_table_stay_in_their_line() -> None:
     """The next line of the text does not have the same white space."""
     row, cells = table_row(1, WIDE, WIDE, WIDE, y=700)
