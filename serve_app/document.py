@@ -143,6 +143,8 @@ class Line:
         score: the recogniser's confidence, 0 to 1; 1 for the file's own text.
         source: ``ocr``, or ``layer``: the text layer of a PDF.
         is_code: whether it is set as listings of programs are; not known of recognised lines.
+        is_torn: whether its last word goes on in the next line without a hyphen, as in Korean; not
+            known of recognised lines.
     """
 
     text: str
@@ -150,6 +152,7 @@ class Line:
     score: float
     source: LineSource = "ocr"
     is_code: bool = False
+    is_torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ system and is gone with its last holder, however that one dies. Nothing is pickl
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import json
 import mmap
@@ -64,6 +65,11 @@ def send_descriptor(sock: socket.socket, header: Mapping[str, Any], fd: int | No
         sock.sendmsg([data], rights)
     except (BrokenPipeError, ConnectionResetError) as error:
         raise ChannelClosed(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        # Our own end, closed by who has seen the other side go.
+        raise ChannelClosed("closed") from None
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], bytes]:

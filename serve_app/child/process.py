@@ -196,6 +196,8 @@ class ChildProcess:
             self.kill()  # a half-done job cannot be taken back; who wants it finished shields
             raise
         finally:
+            if self._answer.done() and not self._answer.cancelled():
+                self._answer.exception()  # nobody asks for it if the job was not even sent
             self._answer = None
         return self._check(header, answer, result)
 

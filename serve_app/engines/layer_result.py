@@ -13,6 +13,7 @@ from serve_app.document import Box, LineSource
 from serve_app.documents.text_layer.pieces import pieces
 from serve_app.documents.text_layer.values import Char, LayerLine, Pixels, around, is_finite
 from serve_app.engines.code_lines import code_lines, spaced
+from serve_app.engines.torn_words import torn_lines
 
 # PaddleX's SortQuadBoxes: boxes that begin within so many pixels of height are one row.
 ROW_PIXELS = 10
@@ -45,16 +46,18 @@ class Sources(Sequence[LineSource]):
         return "layer" if isinstance(self._texts[index], LayerText) else "ocr"
 
 
+class TornText(LayerText):
+    """Of a line whose last word goes on in the next one, without a hyphen."""
+
+    __slots__ = ()
+
+
 def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:
     """PaddleX's result with the layer's lines among its own, in PaddleX's order of lines."""
     polys = [_poly(line.box) for line in lines]
     found = len(result["rec_texts"])
     order = row_by_row([*result["rec_polys"], *polys])
-    code = code_lines(lines)
-    texts = [
-        CodeText(spaced(line)) if index in code else normal(line.text)
-        for index, line in enumerate(lines)
-    ]
+    texts = list(_texts(lines))
     _extend(result, "rec_texts", texts, order)
     _extend(result, "rec_scores", [1.0] * len(lines), order)
     _extend(result, "rec_polys", polys, order)
@@ -92,6 +95,15 @@ def not_painted_over(lines: Sequence[LayerLine], picture: Pixels) -> tuple[Layer
 def normal(text: str) -> LayerText:
     """Letters with their marks as one character, where there is one."""
     return LayerText(unicodedata.normalize("NFC", text))
+
+
+def _texts(lines: Sequence[LayerLine]) -> Iterator[LayerText]:
+    code, torn = code_lines(lines), torn_lines(lines)
+    for index, line in enumerate(lines):
+        if index in code:
+            yield CodeText(spaced(line))
+        else:
+            yield TornText(normal(line.text)) if index in torn else normal(line.text)
 
 
 def _extend(result: Any, key: str, more: list[Any], order: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from serve_app.document import Block, Box, Line, LineSource
 from serve_app.engines.gutter_cuts import Pixels, cut_at_gutters
-from serve_app.engines.layer_result import CodeText
+from serve_app.engines.layer_result import CodeText, TornText
 from serve_app.layout.compose import compose
 from serve_app.layout.page import Page, Point, Region
 
@@ -65,6 +65,7 @@ def page_of(result: Any, image: Pixels) -> Page:
             float(ocr["rec_scores"][index]),
             sources[index],
             isinstance(ocr["rec_texts"][index], CodeText),
+            isinstance(ocr["rec_texts"][index], TornText),
         )
         for index in kept
     ]

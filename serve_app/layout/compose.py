@@ -13,7 +13,7 @@ from serve_app.layout.boxes import sound, union
 from serve_app.layout.frame import frame_of, is_on_its_side
 from serve_app.layout.furniture import is_number
 from serve_app.layout.grid import grid_of
-from serve_app.layout.joining import join, plain, vocabulary
+from serve_app.layout.joining import join, vocabulary
 from serve_app.layout.labels import ASIDE, FURNITURE, LISTING, PICTURES, TITLES
 from serve_app.layout.listings import indented, listings
 from serve_app.layout.order import reading_order, rows
@@ -23,7 +23,7 @@ from serve_app.layout.regions import Regions
 from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
 from serve_app.layout.titles import beside
-from serve_app.layout.unit import Row, Unit
+from serve_app.layout.unit import Row, Unit, unit_of
 
 # Parts of the page's height at its upper and lower end: where headers and footers are, and where a
 # page number may be that is all there is in its row.
@@ -46,7 +46,7 @@ class _Composer:
         boxes = [frame.of(line.box) for line in page.lines]
         self._regions = Regions(page, frame, boxes)
         self._units = [
-            Unit(boxes[index], line.text, index, self._regions.owners[index], line.is_code)
+            unit_of(boxes[index], line, index, self._regions.owners[index])
             for index, line in enumerate(page.lines)
         ]
         self._words = vocabulary(line.text for line in page.lines)
@@ -183,7 +183,7 @@ class _Composer:
         if region.label in PICTURES:
             known = squeezed(text)
             more = [row.text for row in inner if not known or squeezed(row.text) not in known]
-            text = "\n".join([*([text] if text else []), *(plain(line) for line in more)])
+            text = "\n".join([*([text] if text else []), *(join([line]) for line in more)])
         image = region.image if region.label != "table" else None
         box, lines = sound(region.box), _lines_of(inner)
         return Block(region.label, box, lines, text, 0, image, False, region.score)

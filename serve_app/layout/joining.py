@@ -48,7 +48,10 @@ def join(lines: Iterable[str], words: Set[str] = frozenset()) -> str:
 
 
 def plain(line: str) -> str:
-    """``line`` with single spaces and without control characters: it stays one line."""
+    """``line`` with single spaces and without control characters: it stays one line.
+
+    A soft hyphen at its end stays: it tells how the next line is joined.
+    """
     if not line.isprintable():
         line = "".join(char for char in line if char >= " " or char.isspace())
     return " ".join(line.split())
@@ -59,7 +62,9 @@ def join_two(text: str, line: str, words: Set[str] = frozenset()) -> str:
     if not text or not line:
         return text or line
     if text[-1] == SOFT_HYPHEN:
-        return text[:-1] + line
+        text = text[:-1]
+        if not text or line[0].isalpha():
+            return text + line
     if len(text) > 1 and not text[-2].isspace():
         if text[-1] in _HYPHENS:
             return _mended(text, line, words)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.boxes import shared
+from serve_app.layout.joining import SOFT_HYPHEN
 from serve_app.layout.labels import TITLES
 from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
@@ -132,6 +133,8 @@ def _pitch(row: Row) -> float:
 def _runs_on(above: Row, below: Row) -> bool:
     """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
     end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
+    if end == SOFT_HYPHEN and begin.isalpha():
+        return True
     if begin and end and (is_spaceless(end) or is_spaceless(begin)):
         # Scripts without small letters: both lines fill the column, and no sentence has ended.
         ends_together = above.box[2] > below.box[2] - below.height
@@ -228,6 +231,7 @@ class _Lines:
     def are_apart(self) -> bool:
         """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
         small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
+        small += sum(row.text.endswith(SOFT_HYPHEN) for row in self._rows[:-1])
         if small * 2 > len(self._rows) and not self.have_leaders:
             return False  # sentences that run on, in a narrow column
         return self.have_leaders or self.break_early or self.are_short or self.are_centred
@@ -293,7 +297,7 @@ class _Lines:
         if index == 0:
             return True
         above = self._rows[index - 1].text.rstrip()
-        return self.ends_early(index - 1) or above.endswith(tuple(_ENDS))
+        return self.ends_early(index - 1) or above.endswith((*_ENDS, SOFT_HYPHEN))
 
     def _is_centred(self, index: int) -> bool:
         """Whether as much is free before a line as behind it."""

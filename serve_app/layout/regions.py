@@ -22,7 +22,7 @@ from serve_app.layout.page import Page, Region
 from serve_app.layout.table_check import agrees, squeezed
 from serve_app.layout.table_repair import repaired
 from serve_app.layout.titles import apart
-from serve_app.layout.unit import Unit
+from serve_app.layout.unit import Unit, unit_of
 
 # How the caption of a table begins.
 _CAPTION = re.compile(
@@ -64,7 +64,7 @@ class Regions:
     def units(self, index: int) -> list[Unit]:
         """The lines in a region."""
         return [
-            Unit(self._lines[line], self._page.lines[line].text, line, index)
+            unit_of(self._lines[line], self._page.lines[line], line, index)
             for line, owner in enumerate(self.owners)
             if owner == index
         ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from serve_app.document import Box
+from serve_app.document import Box, Line
 from serve_app.layout.boxes import union
+from serve_app.layout.joining import SOFT_HYPHEN
 from serve_app.layout.script import is_wide
 
 
@@ -16,7 +17,7 @@ class Unit:
 
     Attributes:
         box: in the page's frame.
-        text: of a line; empty for a solid thing.
+        text: of a line, see ``unit_of``; empty for a solid thing.
         line: index of the line; None for a solid thing.
         region: index of the region: that of a solid thing, or the one that a line lies in.
         is_code: whether it is a line of a listing.
@@ -49,6 +50,12 @@ class Unit:
     def middle(self) -> float:
         """Of its height."""
         return (self.box[1] + self.box[3]) / 2
+
+
+def unit_of(box: Box, line: Line, index: int, region: int | None) -> Unit:
+    """Of a line: what is torn at its end has a soft hyphen, by which it is joined."""
+    text = line.text + SOFT_HYPHEN if line.is_torn and not line.is_code else line.text
+    return Unit(box, text, index, region, line.is_code)
 
 
 def flat(units: Iterable[Unit]) -> list[Unit]:

@@ -70,6 +70,15 @@ def test_a_header_that_is_too_large_is_not_sent(ends: Ends) -> None:
         channel.receive(theirs)
 
 
+def test_an_end_that_was_closed_meanwhile_is_closed() -> None:
+    """By who has seen the other side go, while a thread was about to send."""
+    ours, theirs = channel.socket_pair()
+    ours.close()
+    theirs.close()
+    with pytest.raises(channel.ChannelClosed):
+        channel.send(ours, {"op": "job"}, [b"a page"])
+
+
 def test_a_side_that_is_gone_closes_the_channel_for_the_other(ends: Ends) -> None:
     ours, theirs = ends
     theirs.close()

@@ -1,0 +1,30 @@
+"""Korean words that a line's end divides, without a hyphen: what the file writes there tells.
+
+Korean has spaces between words, but its lines end anywhere in a word. Where a line's last word is
+whole, most files have a space after it; on a page with such spaces a line without one is torn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from serve_app.documents.text_layer.values import LayerLine
+
+# Of the lines that end in hangul, so many end with a space where the file writes them.
+_LEAST, _LEAST_PART = 3, 0.15
+
+
+def torn_lines(lines: Sequence[LayerLine]) -> frozenset[int]:
+    """Indexes of lines whose last word goes on in the next one."""
+    ends = [
+        index
+        for index, line in enumerate(lines)
+        if line.chars and line.upright and _is_hangul(line.chars[-1].text)
+    ]
+    torn = frozenset(index for index in ends if lines[index].chars[-1].breaks == "\n")
+    spaces = len(ends) - len(torn)
+    return torn if spaces >= max(_LEAST, _LEAST_PART * len(ends)) else frozenset()
+
+
+def _is_hangul(text: str) -> bool:
+    return "\uac00" <= text[-1:] <= "\ud7a3"
