@@ -84,8 +84,7 @@ class Worker:
         **command: Any,
     ) -> PageResult:
         file = np.frombuffer(json.dumps(command).encode(), np.uint8)
-        options = PredictOptions(priority=priority)
-        job = PageJob(model, "png", 0, options, pixels, "r", priority, fallback)
+        job = PageJob(model, "png", 0, PredictOptions(), pixels, "r", priority, fallback)
         return await self.service.predict_page(file, job, deadline_s)
 
     async def facts(self, model: str) -> ModelFacts:
