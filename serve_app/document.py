@@ -1,9 +1,9 @@
-"""The values that travel: documents, pages, page jobs and their results. Frozen, picklable."""
+"""The values that travel: documents, requests, pages and their results. Frozen, picklable."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -81,7 +81,7 @@ class DocumentInfo:
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """What the caller asks of the pipeline and of the answer.
+    """What is asked of an engine; the whole of it goes there with every page.
 
     Attributes:
         predict: keyword arguments of the pipeline's ``predict`` (snake case, PaddleX's names).
@@ -92,9 +92,6 @@ class PredictOptions:
         output_formats: extra formats per page, e.g. ``("docx",)``.
         keep_all_text: every recognised line is in a block and in the markdown; without it they are
             as PaddleX itself makes them.
-        priority: batch work waits under memory pressure.
-        on_page_error: whether a page that fails ends the request, or is answered as failed among
-            the others.
         text_layer: whether a PDF's own text is taken.
         auto_orientation: pages that lie on their side are turned, where the pipeline can do that.
         detection_side: pixels of a scan's longer side that text detection looks at
@@ -109,11 +106,37 @@ class PredictOptions:
     markdown_images: bool = True
     output_formats: tuple[str, ...] = ()
     keep_all_text: bool = True
-    priority: Priority = "interactive"
-    on_page_error: OnPageError = "fail"
     text_layer: TextLayerMode = "off"
     auto_orientation: bool = False
     detection_side: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRequest:
+    """What a caller wants of one document. Made at the edge, once; from there on it is only read.
+
+    Attributes:
+        ids: the request's names.
+        data: the file.
+        info: what its headers say.
+        pages: indexes from 0, in the order of the answer.
+        model: name of a declared model.
+        options: for the engine; what follows is for those before it.
+        priority: batch work waits under memory pressure.
+        on_page_error: whether a page that fails ends the request, or is answered as failed among
+            the others.
+        name: what the caller calls the file; "" if they did not say.
+    """
+
+    ids: RequestIds
+    data: FileBytes
+    info: DocumentInfo
+    pages: Sequence[int]
+    model: str
+    options: PredictOptions
+    priority: Priority = "interactive"
+    on_page_error: OnPageError = "fail"
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from serve_app.document import (
     DocumentInfo,
+    DocumentRequest,
     FailedPage,
     FileBytes,
     PageResult,
-    PredictOptions,
-    RequestIds,
 )
 from serve_app.formats.assembly import Plan
 from serve_app.messages import TaskKind
@@ -85,23 +84,16 @@ class DocumentService(Protocol):
         ...
 
     def predict_pages(
-        self,
-        data: FileBytes,
-        info: DocumentInfo,
-        pages: Iterable[int],
-        model: str,
-        options: PredictOptions,
-        *,
-        request: RequestIds,
-        deadline_s: float,
+        self, request: DocumentRequest, pages: Iterable[int], *, deadline_s: float
     ) -> AsyncIterator[PageResult | FailedPage]:
-        """Yield the results of ``pages`` (indexes from 0) in that order.
+        """Yield the results of ``pages`` (indexes from 0) in that order: those of the request that
+        are wanted now.
 
         At most a bounded window of pages is in flight or waiting to be yielded; ``pages`` is asked
         for the next index when there is room, so it may end the call early. Closing the
         iterator early cancels what has not run. ``deadline_s`` counts from the call and covers
         queue, load and run of all the pages. What concerns one page only is raised, or yielded as
-        a ``FailedPage`` if the options ask for that.
+        a ``FailedPage`` if the request asks for that.
         """
         ...
 

@@ -13,9 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 from serve_app.api.connection import closing
 from serve_app.api.context import Deadline
-from serve_app.api.pages import Work
 from serve_app.api.spool import Spool
-from serve_app.document import FailedPage, PageResult
+from serve_app.document import DocumentRequest, FailedPage, PageResult
 from serve_app.formats.assembly import AssembledFormat, Plan, packed
 from serve_app.formats.pieces import Selection
 from serve_app.page_codec import decode_result
@@ -41,7 +40,7 @@ class RecordWriter:
         self._failures: dict[int, FailedPage] = {}
         self.media_type = MEDIA_TYPES[format_]
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 
@@ -61,46 +60,46 @@ class RecordWriter:
         number = str(page.index).encode()
         yield _RECORD.pack(_FAILED, len(number)) + number
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """The notices."""
         told = json.dumps(list(notices)).encode()
         yield _RECORD.pack(_NOTICES, len(told)) + told
 
     async def assemble(
-        self, records: Spool, result: Spool, work: Work, deadline: Deadline
+        self, records: Spool, result: Spool, document: DocumentRequest, deadline: Deadline
     ) -> Sequence[str]:
         """Make ``result`` of the records; what more there is to tell.
 
         Raises:
             OcrServeError: see ``ports.DocumentService.assemble``.
         """
-        return await self.put_together(self._format, records, result, work, deadline)
+        return await self.put_together(self._format, records, result, document, deadline)
 
     async def put_together(
         self,
         format_: AssembledFormat,
         records: Spool,
         result: Spool,
-        work: Work,
+        document: DocumentRequest,
         deadline: Deadline,
     ) -> Sequence[str]:
         """As ``assemble``, in any of the formats.
 
         Raises: as ``assemble``.
         """
-        plan = Plan(format_, work.info.kind, work.pages, work.name, self._selection)
-        begun = self._service.assemble(plan, work.data, deadline_s=deadline.remaining_s())
+        plan = Plan(format_, document.info.kind, document.pages, document.name, self._selection)
+        begun = self._service.assemble(plan, document.data, deadline_s=deadline.remaining_s())
         more: Sequence[str] = ()
-        async with begun as document:
+        async with begun as made:
             async with closing(read_records(records, self._failures)) as items:
                 async for item in items:
                     if isinstance(item, PageResult):
-                        await document.page(item)
+                        await made.page(item)
                     elif isinstance(item, FailedPage):
-                        await document.failed(item)
+                        await made.failed(item)
                     else:
-                        more = await document.finish(item)
-            async with closing(document.read()) as pieces:
+                        more = await made.finish(item)
+            async with closing(made.read()) as pieces:
                 async for piece in pieces:
                     await result.append(lambda piece=piece: [piece])  # type: ignore[misc]
         return more

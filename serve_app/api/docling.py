@@ -30,6 +30,7 @@ from serve_app.api.parse_params import ParseParams, default_model, read_params
 from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.clock import now
 from serve_app.documents.page_ranges import parse_page_ranges
+from serve_app.messages import Priority
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
 
@@ -78,31 +79,33 @@ class DoclingRoutes:
         sent = await before(deadline, reading, given_up(request))
         arrival.enter()
         context_of(request).facts["file_bytes"] = len(sent.data)
-        params = params_of(sent.options, self._settings, priority=priority_of(request))
+        params = params_of(sent.options, self._settings)
         writer = DoclingWriter(
             self._service, sent.options, params.finish, lambda: now() - started_s
         )
+        priority = priority_of(request)
         with self._tasks.task(context_of(request), params.model) as task:
-            work = self._answer(sent, params, writer, deadline, task)
+            work = self._answer(sent, params, priority, writer, deadline, task)
             return await while_connected(request, deadline, work)
 
     async def _answer(
         self,
         sent: Conversion,
         params: ParseParams,
+        priority: Priority,
         writer: DoclingWriter,
         deadline: Deadline,
         task: RequestTask,
     ) -> Response:
         info = await self._service.inspect(sent.data)
         pages = parse_page_ranges(sent.options.ranges(len(info.pages)), len(info.pages))
-        work = Work(sent.data, info, pages, params.model, params.options, params.finish, sent.name)
-        return await answer(self._service, work, deadline, writer, task)
+        asked = params.request(task.ids, sent.data, info, pages, priority, sent.name)
+        return await answer(self._service, Work(asked, params.finish), deadline, writer, task)
 
 
-def params_of(options: DoclingOptions, settings: AppSettings, **own: str) -> ParseParams:
+def params_of(options: DoclingOptions, settings: AppSettings) -> ParseParams:
     """Docling's options as those of our own API."""
-    return read_params({**given_of(options, settings), **own}, settings)
+    return read_params(given_of(options, settings), settings)
 
 
 def given_of(options: DoclingOptions, settings: AppSettings) -> dict[str, str]:

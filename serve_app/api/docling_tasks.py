@@ -67,8 +67,7 @@ class DoclingTaskRoutes(JobHandlers):
         reading = read(arrival.body, self._fetch)
         sent = await before(deadline, reading, given_up(request))
         arrival.enter()
-        priority = self._settings.jobs.priority
-        params = params_of(sent.options, self._settings, priority=priority)
+        params = params_of(sent.options, self._settings)
         info = await before(deadline, self._service.inspect(sent.data))
         pages = parse_page_ranges(sent.options.ranges(len(info.pages)), len(info.pages))
         spec = JobSpec(
@@ -78,8 +77,10 @@ class DoclingTaskRoutes(JobHandlers):
             given_of(sent.options, self._settings),
             sent.name,
             {OPTIONS: sent.options.model_dump_json()},
+            params.on_page_error,
         )
         owner = caller_of(request).name
+        priority = self._settings.jobs.priority
         order = Order(owner, sent.data, spec, params.model, priority, kind="docling")
         job = await before(deadline, self._jobs.submit(order))
         context_of(request).facts |= {"job": job.id, "pages": job.pages}

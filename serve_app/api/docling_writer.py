@@ -16,10 +16,10 @@ from serve_app.api.context import Deadline
 from serve_app.api.docling_request import DoclingOptions, OutputName
 from serve_app.api.finish import Finish
 from serve_app.api.json_pieces import dump
-from serve_app.api.pages import Work, Writer
+from serve_app.api.pages import Writer
 from serve_app.api.parse_writer import TextWriter, page_markdown
 from serve_app.api.spool import Spool
-from serve_app.document import FailedPage, PageResult
+from serve_app.document import DocumentRequest, FailedPage, PageResult
 from serve_app.documents.assemble import MarkdownJoiner, replace_pictures
 from serve_app.formats.html import HtmlWriter
 from serve_app.formats.pieces import Selection
@@ -61,11 +61,11 @@ class DoclingWriter(RecordWriter):
         return encode_result(replace(page, pruned_json=b"{}", images={}, exports={}))
 
     async def assemble(
-        self, records: Spool, result: Spool, work: Work, deadline: Deadline
+        self, records: Spool, result: Spool, document: DocumentRequest, deadline: Deadline
     ) -> Sequence[str]:
         """Write format after format; what more there is to tell."""
         more: list[str] = []
-        name = {"filename": work.name or "document"}
+        name = {"filename": document.name or "document"}
         await _put(result, b'{"document":' + dump(name)[:-1])
         for format_, member in MEMBERS.items():
             if format_ not in self._options.to_formats:
@@ -73,18 +73,20 @@ class DoclingWriter(RecordWriter):
                 continue
             await _put(result, f',"{member}":'.encode())
             if format_ == "json":
-                more += await self.put_together("docling", records, result, work, deadline)
+                more += await self.put_together("docling", records, result, document, deadline)
             elif format_ == "doctags":
-                more += await self.put_together("doctags", records, result, work, deadline)
+                more += await self.put_together("doctags", records, result, document, deadline)
             else:
-                await self._written(self._writer(format_), records, result, work)
+                await self._written(self._writer(format_), records, result, document)
         await _put(result, b"}," + dump(self._ending())[1:])
         return list(dict.fromkeys(more))
 
-    async def _written(self, writer: Writer, records: Spool, result: Spool, work: Work) -> None:
+    async def _written(
+        self, writer: Writer, records: Spool, result: Spool, document: DocumentRequest
+    ) -> None:
         """One of our own formats, as a JSON string."""
         await _put(result, b'"')
-        await result.append(lambda: escaped(writer.head(work)))
+        await result.append(lambda: escaped(writer.head(document)))
         notices: Sequence[str] = ()
         async for item in self._items(records):
             if isinstance(item, list):
@@ -93,7 +95,7 @@ class DoclingWriter(RecordWriter):
                 await result.append(partial(_escaped_by, writer.failed, item))
             else:
                 await result.append(partial(_escaped_by, writer.page, item))
-        await result.append(lambda: escaped(writer.tail(work, notices)))
+        await result.append(lambda: escaped(writer.tail(document, notices)))
         await _put(result, b'"')
 
     def _items(self, records: Spool) -> AsyncIterator[PageResult | FailedPage | list[str]]:
@@ -133,7 +135,7 @@ class DoclingMarkdown:
         self._joiner = MarkdownJoiner()
         self._first = True
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 
@@ -162,7 +164,7 @@ class DoclingMarkdown:
             yield f"\n\n{self._break}\n\n".encode()
         self._first = False
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 

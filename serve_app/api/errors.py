@@ -36,7 +36,6 @@ log = logging.getLogger("ocr_serve.api")
 INTERNAL_MESSAGE = "Internal server error"
 INVALID_FILE_MESSAGE = "Invalid input file"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status; nobody reads the answer, the access log does
-MAX_CAUSES = 8
 
 OUR_PREFIX = "/v1/"
 JOB_API_PREFIX = "/api/v2/"
@@ -86,19 +85,8 @@ class HttpError:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def unwrap(exc: BaseException) -> BaseException:
-    """The error behind a ``RayTaskError`` (its ``cause``), recognised by shape: no Ray here."""
-    for _ in range(MAX_CAUSES):
-        cause = getattr(exc, "cause", None)
-        if not isinstance(cause, BaseException):
-            break
-        exc = cause
-    return exc
-
-
 def to_http(exc: BaseException) -> HttpError:
     """The row for ``exc``; whatever is not known here is a 500 without any detail."""
-    exc = unwrap(exc)
     if isinstance(exc, OcrServeError):
         return _from_ours(exc)
     if isinstance(exc, HTTPException):
@@ -202,19 +190,18 @@ def _log_error(
 
     The stack is logged without the exception's own text, which may quote the document.
     """
-    cause = unwrap(exc)
     fields = {
         "request_id": context.request_id,
         "log_id": context.log_id,
         "path": request.url.path,
         "status": error.status,
         "error_code": error.code,
-        "error_type": type(cause).__name__,
+        "error_type": type(exc).__name__,
     }
-    if isinstance(cause, OcrServeError) and cause.outside:
-        fields["detail"] = str(cause)  # what the client is not told
+    if isinstance(exc, OcrServeError) and exc.outside:
+        fields["detail"] = str(exc)  # what the client is not told
     if error.status == 500:
-        fields["stack"] = "".join(traceback.format_tb(cause.__traceback__))
+        fields["stack"] = "".join(traceback.format_tb(exc.__traceback__))
         log.error("request failed", extra=fields)
     else:
         log.info("request refused", extra=fields)

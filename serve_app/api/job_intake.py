@@ -97,7 +97,6 @@ def job_params(request: Request, fields: Mapping[str, str], settings: AppSetting
         markdown_images=True,
         visualize=visualize,
         page_image=drawn == PAGE_IMAGE,
-        priority=priority,
     )
     return JobParams(parse, given, options, priority, deadline_s, callback_url)
 

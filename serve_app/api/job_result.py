@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from starlette.requests import Request
@@ -91,11 +91,11 @@ class JobResults:
         stored = StoredDocument(
             self.service, self.jobs, job, spec.info, pages, hold=arrival.body.hold
         )
-        indexes = [page.index for page in pages]
-        work = Work(b"", spec.info, indexes, job.model, spec.options, form.finish, spec.name)
         # Not one that is recorded as a request: its pages were predicted for the job.
         tasks = RequestTasks(self.spools, self.jobs.ledger)
         with tasks.task(context_of(request), job.model) as task:
+            there = replace(spec, pages=tuple(page.index for page in pages))
+            work = Work(there.request(job, task.ids, b""), form.finish)
             writing = answer(stored, work, deadline, form.writer(stored), task, form.headers)
             return await while_connected(request, deadline, writing)
 

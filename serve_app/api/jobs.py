@@ -72,7 +72,14 @@ class JobRoutes(JobHandlers):
         params = job_params(request, upload.fields, self._settings)
         info = await before(deadline, self._service.inspect(upload.data))
         pages = parse_page_ranges(params.parse.pages, len(info.pages))
-        spec = JobSpec(info, tuple(pages), params.options, params.form, upload.name)
+        spec = JobSpec(
+            info,
+            tuple(pages),
+            params.options,
+            params.form,
+            upload.name,
+            on_page_error=params.parse.on_page_error,
+        )
         order = Order(
             caller_of(request).name,
             upload.data,

@@ -21,7 +21,8 @@ from serve_app.api.parse_params import ParseParams, default_model, read_params
 from serve_app.api.parse_writer import TextWriter, page_markdown
 from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.api.upload import Upload, read_upload
-from serve_app.document import FailedPage, PageResult
+from serve_app.document import DocumentRequest, FailedPage, PageResult
+from serve_app.messages import Priority
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
 
@@ -60,25 +61,26 @@ class LoaderRoutes:
         arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)
         model = default_model(self._settings)
-        given = {"model": model, "images": "omit", "priority": priority_of(request)}
-        params = read_params(given, self._settings)
+        params = read_params({"model": model, "images": "omit"}, self._settings)
+        priority = priority_of(request)
         name = unquote(request.headers.get(NAME_HEADER, "")) or upload.name
         with self._tasks.task(context_of(request), model) as task:
-            work = self._answer(upload, params, writer(name), deadline, task)
+            work = self._answer(upload, params, priority, writer(name), deadline, task)
             return await while_connected(request, deadline, work)
 
     async def _answer(
         self,
         upload: Upload,
         params: ParseParams,
+        priority: Priority,
         writer: Writer,
         deadline: Deadline,
         task: RequestTask,
     ) -> Response:
         info = await self._service.inspect(upload.data)
         pages = range(len(info.pages))
-        work = Work(upload.data, info, pages, params.model, params.options, params.finish)
-        return await answer(self._service, work, deadline, writer, task)
+        asked = params.request(task.ids, upload.data, info, pages, priority)
+        return await answer(self._service, Work(asked, params.finish), deadline, writer, task)
 
 
 class PagesWriter:
@@ -89,7 +91,7 @@ class PagesWriter:
     def __init__(self, name: str) -> None:
         self._name, self._separator = name, b""
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Opens the list."""
         yield b"["
 
@@ -106,7 +108,7 @@ class PagesWriter:
         """The list has no place for one that failed."""
         raise page.error
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """Closes it."""
         yield b"]"
 
@@ -119,10 +121,10 @@ class TikaWriter:
     def __init__(self, name: str) -> None:
         self._name, self._text = name, TextWriter()
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Everything that is known before the text."""
-        kind = "application/pdf" if work.info.kind == "pdf" else f"image/{work.info.kind}"
-        facts = {"Content-Type": kind, "xmpTPg:NPages": str(len(work.info.pages))}
+        kind = "application/pdf" if document.info.kind == "pdf" else f"image/{document.info.kind}"
+        facts = {"Content-Type": kind, "xmpTPg:NPages": str(len(document.info.pages))}
         if self._name:
             facts["resourceName"] = self._name
         yield dump(facts)[:-1] + b',"X-TIKA:content":"'
@@ -135,6 +137,6 @@ class TikaWriter:
         """Tika has no place for a page that failed."""
         raise page.error
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """The end of the text."""
         yield b'"}'

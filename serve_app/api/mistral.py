@@ -77,17 +77,16 @@ class MistralRoutes:
         given = {"model": model, "format": "json", "prettify_markdown": "false"}
         if self._settings.models[model].pipeline == "OCR":
             del given["prettify_markdown"]
-        given["priority"] = priority_of(request)
         params = read_params(given, self._settings)
         info = await self._service.inspect(sent.data)
         pages = parse_page_ranges(sent.ranges, len(info.pages))
-        work = Work(sent.data, info, pages, model, params.options, params.finish)
+        wanted = params.request(task.ids, sent.data, info, pages, priority_of(request))
         asked = sent.asked
         pictures = Pictures(
             bool(asked.include_image_base64), asked.image_limit, asked.image_min_size or 0
         )
         writer = MistralWriter(model, len(sent.data), pictures)
-        response = await answer(self._service, work, deadline, writer, task)
+        response = await answer(self._service, Work(wanted, params.finish), deadline, writer, task)
         if sent.notices:
             said = [*sent.notices, *filter(None, [response.headers.get(NOTICE_HEADER)])]
             response.headers[NOTICE_HEADER] = "; ".join(said)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve_app.api.json_pieces import dump
-from serve_app.api.pages import Work
-from serve_app.document import Box, FailedPage, Markdown, PageInfo, PageResult
+from serve_app.document import Box, DocumentRequest, FailedPage, Markdown, PageInfo, PageResult
 from serve_app.documents.assemble import replace_pictures
 
 # Of a picture that does not say: a pixel is a point then.
@@ -47,9 +46,9 @@ class MistralWriter:
         self._separator = b""
         self._numbered = 0
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Opens the list."""
-        self._infos = work.info.pages
+        self._infos = document.info.pages
         yield b'{"pages":['
 
     def page(self, page: PageResult) -> Iterator[bytes]:
@@ -77,9 +76,9 @@ class MistralWriter:
         """The list has no place for one that failed."""
         raise page.error
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """What it cost; what was left out is ours, and clients ignore it."""
-        usage = {"pages_processed": len(work.pages), "doc_size_bytes": self._doc_bytes}
+        usage = {"pages_processed": len(document.pages), "doc_size_bytes": self._doc_bytes}
         more: dict[str, Any] = {"model": self._model, "usage_info": usage}
         if notices:
             more["notices"] = list(notices)

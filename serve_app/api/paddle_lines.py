@@ -13,8 +13,7 @@ from dataclasses import replace
 
 from serve_app.api.json_pieces import base64_string, dump
 from serve_app.api.paddlex_writer import INPUT_IMAGE, OCR_IMAGES, data_info
-from serve_app.api.pages import Work
-from serve_app.document import FailedPage, Markdown, PageResult
+from serve_app.document import DocumentRequest, FailedPage, Markdown, PageResult
 
 # PaddleX's servers answer so many at once; a line is what clients parse at once.
 PAGES_PER_LINE = 10
@@ -42,10 +41,10 @@ class JsonLinesWriter:
         self._in_line = 0
         self._data_info = b""
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Nothing yet: the first page opens the first line."""
-        asked = tuple(work.info.pages[index] for index in work.pages)
-        self._data_info = dump(data_info(replace(work.info, pages=asked)))
+        asked = tuple(document.info.pages[index] for index in document.pages)
+        self._data_info = dump(data_info(replace(document.info, pages=asked)))
         yield b""
 
     def page(self, page: PageResult) -> Iterator[bytes]:
@@ -62,7 +61,7 @@ class JsonLinesWriter:
         """The list has one element a page, and no place for one that failed."""
         raise page.error
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """The end of the last line, with what was left out."""
         said = [*([self._notice] if self._notice else []), *notices]
         yield from self._end(b',"notices":' + ascii_json(dump(said)) if said else b"")

@@ -141,7 +141,6 @@ def predict_options(
         keep_all_text=settings.paddlex.keep_all_text,
         text_layer=settings.paddlex.text_layer,
         detection_side=settings.paddlex.detection_side,
-        priority=settings.jobs.priority,
     )
 
 

@@ -31,7 +31,8 @@ from serve_app.api.intake import Fetch, decode_file
 from serve_app.api.paddlex_writer import LayoutParsingWriter, OcrWriter, PaddlexWriter
 from serve_app.api.pages import Work, answer
 from serve_app.api.request_task import RequestTask, RequestTasks
-from serve_app.document import FileBytes, PredictOptions
+from serve_app.document import DocumentRequest, FileBytes, PredictOptions
+from serve_app.messages import Priority
 from serve_app.pipeline_options import PREDICT_OPTIONS, to_snake
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings, PipelineName
@@ -65,6 +66,7 @@ class Call:
 
     data: FileBytes
     options: PredictOptions
+    priority: Priority
 
 
 class PaddlexRoutes:
@@ -134,9 +136,8 @@ class PaddlexRoutes:
             keep_all_text=paddlex.keep_all_text,
             text_layer=paddlex.text_layer,
             detection_side=paddlex.detection_side,
-            priority=priority_of(request),
         )
-        return Call(data, options)
+        return Call(data, options, priority_of(request))
 
     async def _answer(
         self, endpoint: Endpoint, call: Call, deadline: Deadline, task: RequestTask
@@ -144,9 +145,11 @@ class PaddlexRoutes:
         info = await self._service.inspect(call.data)
         finish = finish_of(call.options, self._settings.models[endpoint.model])
         pages = range(len(info.pages))
-        work = Work(call.data, info, pages, endpoint.model, call.options, finish)
+        asked = DocumentRequest(
+            task.ids, call.data, info, pages, endpoint.model, call.options, call.priority
+        )
         writer = endpoint.writer(task.context.log_id)
-        return await answer(self._service, work, deadline, writer, task)
+        return await answer(self._service, Work(asked, finish), deadline, writer, task)
 
 
 def validate(schema: type[AnyRequest], value: object) -> AnyRequest:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from serve_app.api.json_pieces import base64_object, base64_string, dump
-from serve_app.api.pages import Work
-from serve_app.document import DocumentInfo, FailedPage, Markdown, PageResult
+from serve_app.document import DocumentInfo, DocumentRequest, FailedPage, Markdown, PageResult
 
 INPUT_IMAGE = "input_img"
 
@@ -32,7 +31,7 @@ class PaddlexWriter:
         self._log_id = log_id
         self._separator = b""
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """The answer up to its first page."""
         yield b'{"logId":' + dump(self._log_id) + b',"result":{' + dump(self.list_name) + b":["
 
@@ -48,9 +47,9 @@ class PaddlexWriter:
         """PaddleX's lists have one element a page, and no place for one that failed."""
         raise page.error
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """The answer after its last page."""
-        yield b'],"dataInfo":' + dump(data_info(work.info))
+        yield b'],"dataInfo":' + dump(data_info(document.info))
         if notices:
             yield b',"notices":' + dump(list(notices))
         yield b'},"errorCode":0,"errorMsg":"Success"}'

@@ -19,13 +19,7 @@ from serve_app.api.layer_facts import LayerFacts
 from serve_app.api.page_store import PageStore
 from serve_app.api.request_task import RequestTask
 from serve_app.api.spool import Spool, SpoolResponse
-from serve_app.document import (
-    DocumentInfo,
-    FailedPage,
-    FileBytes,
-    PageResult,
-    PredictOptions,
-)
+from serve_app.document import DocumentRequest, FailedPage, PageResult
 from serve_app.errors import PageFailed
 from serve_app.layout.furniture import NO_EDGES, Edges, decide, edges_of
 from serve_app.ports import DocumentService
@@ -37,25 +31,15 @@ FURNITURE_HEADER = "x-ocr-furniture-lines"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One document and what to do with it.
+    """One document and what becomes of its pages.
 
     Attributes:
-        data: the file.
-        info: what its headers say.
-        pages: indexes from 0, in the order of the answer.
-        model: name of a declared model.
-        options: of the prediction.
+        request: what is to be predicted.
         finish: what is done with its pages when all are there.
-        name: what the client calls the file; "" if it did not say.
     """
 
-    data: FileBytes
-    info: DocumentInfo
-    pages: Sequence[int]
-    model: str
-    options: PredictOptions
+    request: DocumentRequest
     finish: Finish = DEFAULT
-    name: str = ""
 
 
 class Writer(Protocol):
@@ -66,7 +50,7 @@ class Writer(Protocol):
         """Content-Type of the answer."""
         ...
 
-    def head(self, work: Work) -> Iterable[bytes]:
+    def head(self, document: DocumentRequest) -> Iterable[bytes]:
         """What comes before the first page."""
         ...
 
@@ -78,7 +62,7 @@ class Writer(Protocol):
         """A page that has no result, in its place. Raises its error if there is no such place."""
         ...
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterable[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterable[bytes]:
         """What comes after the last page."""
         ...
 
@@ -88,7 +72,7 @@ class AssemblingWriter(Writer, Protocol):
     """A writer whose pieces are not the answer yet."""
 
     async def assemble(
-        self, records: Spool, result: Spool, work: Work, deadline: Deadline
+        self, records: Spool, result: Spool, document: DocumentRequest, deadline: Deadline
     ) -> Iterable[str]:
         """Make the answer of what was written; further notices."""
         ...
@@ -129,24 +113,25 @@ async def answer(
     Raises:
         OcrServeError: of the service, or see ``_collect``.
     """
-    context = task.context
-    context.facts |= {"model": work.model, "pages": len(work.pages), "kind": work.info.kind}
+    context, request = task.context, work.request
+    facts = {"model": request.model, "pages": len(request.pages), "kind": request.info.kind}
+    context.facts |= facts
     spool = _spool(task)
     with PageStore() as store:
-        got = await _collect(service, work, deadline, store, task)
-        await spool.append(lambda: writer.head(work))
+        got = await _collect(service, request, deadline, store, task)
+        await spool.append(lambda: writer.head(request))
         furniture = await _write_pages(work, got, writer, store, spool)
     got.notices.add(got.layers.notices())
-    await spool.append(lambda: writer.tail(work, got.notices.listed()))
+    await spool.append(lambda: writer.tail(request, got.notices.listed()))
     if isinstance(writer, AssemblingWriter):
         records, spool = spool, _spool(task)
-        got.notices.add(await writer.assemble(records, spool, work, deadline))
+        got.notices.add(await writer.assemble(records, spool, request, deadline))
         records.close()
     headers = {
         **(headers or {}),
         **got.notices.headers(),
         **got.layers.headers(),
-        **task.costs.headers(task.ids, work.model),
+        **task.costs.headers(request.ids, request.model),
     }
     if furniture:
         headers[FURNITURE_HEADER] = str(furniture)
@@ -177,7 +162,7 @@ class _Collected:
 
 async def _collect(
     service: DocumentService,
-    work: Work,
+    request: DocumentRequest,
     deadline: Deadline,
     store: PageStore,
     task: RequestTask,
@@ -190,16 +175,8 @@ async def _collect(
             never look like a whole one.
     """
     got = _Collected()
-    results = service.predict_pages(
-        work.data,
-        work.info,
-        work.pages,
-        work.model,
-        work.options,
-        request=task.ids,
-        deadline_s=deadline.remaining_s(),
-    )
-    expected = iter(work.pages)
+    results = service.predict_pages(request, request.pages, deadline_s=deadline.remaining_s())
+    expected = iter(request.pages)
     async with closing(results) as pages:
         async for page in pages:
             if page.index != next(expected, None):
@@ -208,7 +185,7 @@ async def _collect(
                 got.failed.append(page)
                 got.edges.append(NO_EDGES)
             else:
-                info = work.info.pages[page.index]
+                info = request.info.pages[page.index]
                 got.notices.add((*filter(None, (info.notice,)), *page.notices))
                 got.layers.add(page)
                 got.edges.append(edges_of(page))
@@ -216,7 +193,7 @@ async def _collect(
             await store.append(page)
     if (missing := next(expected, None)) is not None:
         raise PageFailed(f"page {missing + 1} did not come back")
-    if got.failed and len(got.failed) == len(work.pages):
+    if got.failed and len(got.failed) == len(request.pages):
         raise got.failed[0].error
     return got
 

@@ -1,7 +1,5 @@
 """POST /v1/parse: a document for people, with curl, in the format that was asked for."""
 
-import dataclasses
-
 from fastapi import APIRouter, Request, Response
 from fastapi.params import Depends
 
@@ -17,6 +15,7 @@ from serve_app.api.parse_params import ParseParams, once, openapi_parameters, re
 from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.api.upload import Upload
 from serve_app.documents.page_ranges import parse_page_ranges
+from serve_app.messages import Priority
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
 
@@ -51,20 +50,23 @@ class ParseRoutes:
         context_of(request).facts["file_bytes"] = len(upload.data)
         query = once(request.query_params.multi_items())
         params = read_params({**upload.fields, **query}, self._settings)
-        options = dataclasses.replace(params.options, priority=priority_of(request))
-        params = dataclasses.replace(params, options=options)
+        priority = priority_of(request)
         with self._tasks.task(context_of(request), params.model) as task:
-            work = self._answer(upload, params, deadline, task)
+            work = self._answer(upload, params, priority, deadline, task)
             return await while_connected(request, deadline, work)
 
     async def _answer(
-        self, upload: Upload, params: ParseParams, deadline: Deadline, task: RequestTask
+        self,
+        upload: Upload,
+        params: ParseParams,
+        priority: Priority,
+        deadline: Deadline,
+        task: RequestTask,
     ) -> Response:
         info = await self._service.inspect(upload.data)
         pages = parse_page_ranges(params.pages, len(info.pages))
-        work = Work(
-            upload.data, info, pages, params.model, params.options, params.finish, upload.name
-        )
+        asked = params.request(task.ids, upload.data, info, pages, priority, upload.name)
         headers = headers_for(params.format, upload.name)
         writer = writer_for(params, self._service)
+        work = Work(asked, params.finish)
         return await answer(self._service, work, deadline, writer, task, headers)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from serve_app.api import schemas
 from serve_app.api.finish import DEFAULT, Finish, FurnitureChoice, PictureText, finish_of
-from serve_app.document import OnPageError, PredictOptions, TextLayerMode
+from serve_app.document import (
+    DocumentInfo,
+    DocumentRequest,
+    FileBytes,
+    OnPageError,
+    PredictOptions,
+    RequestIds,
+    TextLayerMode,
+)
 from serve_app.documents.assemble import PageImages
 from serve_app.errors import InvalidRequest, UnknownModel
 from serve_app.formats.chunks import DEFAULT_CHARS, MAX_CHARS, MIN_CHARS
@@ -84,6 +92,21 @@ class ParseParams:
     finish: Finish = DEFAULT
     chunk_chars: int = DEFAULT_CHARS
     chunk_overlap_chars: int = 0
+    on_page_error: OnPageError = "fail"
+
+    def request(
+        self,
+        ids: RequestIds,
+        data: FileBytes,
+        info: DocumentInfo,
+        pages: Sequence[int],
+        priority: Priority,
+        name: str = "",
+    ) -> DocumentRequest:
+        """What is asked for of this file; ``pages`` are those of it that are meant."""
+        return DocumentRequest(
+            ids, data, info, pages, self.model, self.options, priority, self.on_page_error, name
+        )
 
 
 def default_model(settings: AppSettings) -> str:
@@ -127,7 +150,6 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     options = _predict_options(
         _options(given, chosen.pipeline),
         with_images=images == "data_uri" and format_ in WITH_PICTURES,
-        on_page_error=cast(OnPageError, on_page_error),
         text_layer=cast(TextLayerMode, text_layer),
         detection_side=chosen.detection_side,
         auto_orientation=given.get("orientation", AUTO) == AUTO and ORIENTATION not in given,
@@ -141,7 +163,16 @@ def read_params(given: Mapping[str, str], settings: AppSettings) -> ParseParams:
     if format_ in WITH_ALL_LINES:
         finish = dataclasses.replace(finish, furniture="keep", picture_text="keep", ignored=None)
     pages = given.get("pages")
-    return ParseParams(model, format_, pages, images, options, finish, *_chunk_sizes(given))
+    return ParseParams(
+        model,
+        format_,
+        pages,
+        images,
+        options,
+        finish,
+        *_chunk_sizes(given),
+        on_page_error=cast(OnPageError, on_page_error),
+    )
 
 
 def _chunk_sizes(given: Mapping[str, str]) -> tuple[int, int]:
@@ -160,7 +191,6 @@ def _predict_options(
     options: dict[str, Any],
     *,
     with_images: bool,
-    on_page_error: OnPageError,
     text_layer: TextLayerMode,
     detection_side: int,
     auto_orientation: bool,
@@ -172,7 +202,6 @@ def _predict_options(
         prettify_markdown=prettify,
         show_formula_number=numbers,
         markdown_images=with_images,
-        on_page_error=on_page_error,
         text_layer=text_layer,
         auto_orientation=auto_orientation,
         detection_side=detection_side,

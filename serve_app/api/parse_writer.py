@@ -7,8 +7,15 @@ from dataclasses import asdict, replace
 
 from serve_app.api.finish import Finish
 from serve_app.api.json_pieces import dump
-from serve_app.api.pages import Work
-from serve_app.document import Block, FailedPage, Line, Markdown, PageInfo, PageResult
+from serve_app.document import (
+    Block,
+    DocumentRequest,
+    FailedPage,
+    Line,
+    Markdown,
+    PageInfo,
+    PageResult,
+)
 from serve_app.documents.assemble import MarkdownJoiner, PageImages, inline_images
 
 
@@ -54,7 +61,7 @@ class MarkdownWriter:
         self._images = images
         self._joiner = MarkdownJoiner()
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 
@@ -67,7 +74,7 @@ class MarkdownWriter:
         text = f"> **Page {page.index + 1} failed**: {_why(page)}"
         yield _utf8(self._joiner.add(Markdown(text, {}, is_start=True, is_end=True)))
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """A text file ends with a newline."""
         yield b"\n"
 
@@ -80,7 +87,7 @@ class TextWriter:
     def __init__(self) -> None:
         self._separator = ""
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 
@@ -96,7 +103,7 @@ class TextWriter:
         yield _utf8(self._separator + "".join(f"{line}\n" for line in lines))
         self._separator = "\n"
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """Nothing."""
         yield b""
 
@@ -111,11 +118,11 @@ class JsonWriter:
         self._separator = b""
         self._pages: Sequence[PageInfo] = ()
 
-    def head(self, work: Work) -> Iterator[bytes]:
+    def head(self, document: DocumentRequest) -> Iterator[bytes]:
         """The document: its type, and how many pages the whole file has."""
-        self._pages = work.info.pages
-        document = {"type": work.info.data_type, "pages": len(work.info.pages)}
-        yield b'{"document":' + dump(document) + b',"pages":['
+        self._pages = document.info.pages
+        told = {"type": document.info.data_type, "pages": len(document.info.pages)}
+        yield b'{"document":' + dump(told) + b',"pages":['
 
     def page(self, page: PageResult) -> Iterator[bytes]:
         """One page, counted from 1.
@@ -153,6 +160,6 @@ class JsonWriter:
         yield self._separator + dump({"page": page.index + 1, "error": error})
         self._separator = b","
 
-    def tail(self, work: Work, notices: Sequence[str]) -> Iterator[bytes]:
+    def tail(self, document: DocumentRequest, notices: Sequence[str]) -> Iterator[bytes]:
         """What was left out; always there."""
         yield b'],"notices":' + dump(list(notices)) + b"}"

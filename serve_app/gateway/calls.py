@@ -14,6 +14,8 @@ from ray.serve.exceptions import (
 
 from serve_app.errors import OcrServeError, PageFailed, QueueFull, ReplicaUnavailable
 
+MAX_CAUSES = 8
+
 
 async def answer_of(response: Any, who: str = "the worker") -> Any:
     """Await a Serve response, without Ray's tracebacks and the frames that they hold.
@@ -29,7 +31,7 @@ async def answer_of(response: Any, who: str = "the worker") -> Any:
     except BackPressureError:
         raise QueueFull("the pool's queue is full (pools.*.max_queued_pages)") from None
     except RayTaskError as error:
-        cause = error.cause
+        cause = _raised(error)
         if isinstance(cause, OcrServeError):
             raise _twin(cause) from None
         raise PageFailed(f"{who} raised {type(cause).__name__}") from None
@@ -41,6 +43,16 @@ def cancel(response: Any) -> None:
     """Have it stopped; one that has failed in this very moment raises that, and nothing is left."""
     with contextlib.suppress(RayServeException, RayError):
         response.cancel()
+
+
+def _raised(error: RayTaskError) -> BaseException:
+    """What the code of a replica raised, which may have come to it from another one."""
+    cause: BaseException = error
+    for _ in range(MAX_CAUSES):
+        if not isinstance(cause, RayTaskError):
+            break
+        cause = cause.cause
+    return cause
 
 
 def _twin(error: OcrServeError) -> OcrServeError:

@@ -20,11 +20,10 @@ from serve_app import clock
 from serve_app.deploy_status import pool_status
 from serve_app.document import (
     DocumentInfo,
+    DocumentRequest,
     FailedPage,
     FileBytes,
     PageResult,
-    PredictOptions,
-    RequestIds,
 )
 from serve_app.documents.reader import DocumentReader
 from serve_app.errors import (
@@ -74,6 +73,22 @@ ENDED_ENGINES = (EngineCrashed, EngineHung, EngineProtocolError)
 _STATE_ORDER = ("READY", "LOADING", "UNLOADING", "FAILED", "UNLOADED")
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _SentDocument:
+    """A request on its way to workers.
+
+    Attributes:
+        file: in the object store.
+        sha256: of the file.
+        deadline: of all its pages, on this process's clock.
+    """
+
+    request: DocumentRequest
+    file: ray.ObjectRef[Any]
+    sha256: str
+    deadline: float
+
+
 class PoolClient:
     """Implements ``ports.DocumentService`` on the pools' handles, in order of preference."""
 
@@ -106,33 +121,25 @@ class PoolClient:
             return await self._reader.inspect(data)
 
     async def predict_pages(
-        self,
-        data: FileBytes,
-        info: DocumentInfo,
-        pages: Iterable[int],
-        model: str,
-        options: PredictOptions,
-        *,
-        request: RequestIds,
-        deadline_s: float,
+        self, request: DocumentRequest, pages: Iterable[int], *, deadline_s: float
     ) -> AsyncIterator[PageResult | FailedPage]:
         """See ``ports.DocumentService``."""
-        if model not in self._settings.models:
+        if request.model not in self._settings.models:
             declared = ", ".join(self._settings.models)
-            raise UnknownModel(f"no model {model!r}; declared: {declared}")
+            raise UnknownModel(f"no model {request.model!r}; declared: {declared}")
         self._start_refreshing()
         await self._outlook.first_answer()
         deadline = clock.now() + deadline_s
         window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
-        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-        async with self._ledger.holding(request.task, "object_ref", stored(data)) as file:
+        sha256 = await asyncio.to_thread(lambda: hashlib.sha256(request.data).hexdigest())
+        file_of = stored(request.data)
+        async with self._ledger.holding(request.ids.task, "object_ref", file_of) as file:
+            document = _SentDocument(request, file, sha256, deadline)
             try:
                 for index in pages:
                     if len(window) == self._settings.gateway.window_pages:
                         yield await window.popleft()
-                    job = self._job(model, info, index, options, request)
-                    page = self._page(file, sha256, job, deadline)
-                    window.append(asyncio.create_task(page))
+                    window.append(asyncio.create_task(self._page(document, index)))
                 while window:
                     yield await window.popleft()
             finally:
@@ -187,81 +194,69 @@ class PoolClient:
             self._ledger.publish()
             await asyncio.sleep(PUBLISH_S)
 
-    def _job(
-        self,
-        model: str,
-        info: DocumentInfo,
-        index: int,
-        options: PredictOptions,
-        request: RequestIds,
-    ) -> PageJob:
-        page, declared = info.pages[index], self._settings.models[model]
-        arguments = {**declared.options, **options.predict}
+    async def _page(self, document: _SentDocument, index: int) -> PageResult | FailedPage:
+        """One page; with ``partial`` its own failure is a value."""
+        job = self._job(document.request, index)
+        with stage("page", {"ocr.model": job.model, "ocr.page": job.index + 1}):
+            try:
+                return await self._unless_quarantined(document, job)
+            except PAGE_ERRORS as error:
+                if document.request.on_page_error == "fail":
+                    raise
+                return FailedPage(job.index, error)
+
+    def _job(self, request: DocumentRequest, index: int) -> PageJob:
+        page, declared = request.info.pages[index], self._settings.models[request.model]
+        options = request.options
         return PageJob(
-            model,
-            info.kind,
+            request.model,
+            request.info.kind,
             index,
             options,
             pixels=page.width * page.height,
             load=page_load(
                 declared.pipeline,
-                arguments,
-                info.kind,
+                {**declared.options, **options.predict},
+                request.info.kind,
                 page,
                 drawn=options.visualize,
                 detection_side=options.detection_side,
             ),
-            request_id=request.request_id,
-            priority=options.priority,
-            owner=request.task,
+            request_id=request.ids.request_id,
+            priority=request.priority,
+            owner=request.ids.task,
         )
 
-    async def _page(
-        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
-    ) -> PageResult | FailedPage:
-        """One page, unless it is in quarantine; with ``partial`` its own failure is a value."""
-        with stage("page", {"ocr.model": job.model, "ocr.page": job.index + 1}):
-            return await self._page_or_failure(file, sha256, job, deadline)
-
-    async def _page_or_failure(
-        self, file: ray.ObjectRef[Any], sha256: str, job: PageJob, deadline: float
-    ) -> PageResult | FailedPage:
-        key = PageKey(sha256, job.index, job.model)
+    async def _unless_quarantined(self, document: _SentDocument, job: PageJob) -> PageResult:
+        key = PageKey(document.sha256, job.index, job.model)
+        if self._quarantine.cause(key, clock.now()):
+            raise _quarantined(job)
         try:
-            if self._quarantine.cause(key, clock.now()):
-                raise _quarantined(job)
-            try:
-                return await self._predict_page(file, job, deadline)
-            except EngineKilled:
-                raise  # not the page's fault
-            except ENDED_ENGINES as error:
-                self._quarantine.add(key, str(error), clock.now())
-                fields = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
-                fields["error"] = error.code
-                log.warning("page quarantined", extra={**fields, "cause": str(error)})
-                raise _quarantined(job) from None
-        except PAGE_ERRORS as error:
-            if job.options.on_page_error == "fail":
-                raise
-            return FailedPage(job.index, error)
+            return await self._predict_page(document, job)
+        except EngineKilled:
+            raise  # not the page's fault
+        except ENDED_ENGINES as error:
+            self._quarantine.add(key, str(error), clock.now())
+            fields = {"model": job.model, "page": job.index + 1, "request_id": job.request_id}
+            fields["error"] = error.code
+            log.warning("page quarantined", extra={**fields, "cause": str(error)})
+            raise _quarantined(job) from None
 
-    async def _predict_page(
-        self, file: ray.ObjectRef[Any], job: PageJob, deadline: float
-    ) -> PageResult:
+    async def _predict_page(self, document: _SentDocument, job: PageJob) -> PageResult:
         """One page, where it goes best; once more if the worker died under it."""
         asked = clock.now()
-        choice = await self._started(self._choice.choose(job.options.priority), deadline)
+        choice = await self._started(self._choice.choose(job.priority), document.deadline)
         for attempt in range(1, PAGE_ATTEMPTS + 1):
             try:
-                return await self._call(choice, file, job, asked, deadline)
+                return await self._call(choice, document, job, asked)
             except FallBackAdvised as advice:
                 if choice.next is None:
                     raise MemoryPressure(str(advice)) from None
-                return await self._call(choice.next, file, job, asked, deadline)
+                return await self._call(choice.next, document, job, asked)
             except NoWorker:
                 if choice.next is None:
                     raise
-                return await self._call(choice.next, file, job, asked, deadline)
+                return await self._call(choice.next, document, job, asked)
             except ReplicaUnavailable:
                 if attempt == PAGE_ATTEMPTS:
                     raise
@@ -284,20 +279,15 @@ class PoolClient:
         return choice.next
 
     async def _call(
-        self,
-        choice: Choice,
-        file: ray.ObjectRef[Any],
-        job: PageJob,
-        asked: float,
-        deadline: float,
+        self, choice: Choice, document: _SentDocument, job: PageJob, asked: float
     ) -> PageResult:
         now = clock.now()
-        left_s = deadline - now
+        left_s = document.deadline - now
         job = dataclasses.replace(
             job, fallback=choice.fallback, fell_back=choice.fell_back, waited_s=now - asked
         )
         handle = self._pools[choice.pool].options(method_name="predict_page", _by_reference=True)
-        response = handle.remote(file, job, left_s)
+        response = handle.remote(document.file, job, left_s)
         ended = self._ledger.open(job.owner, "page_call")
         try:
             answer = self._outlook.unless_none_comes(

@@ -183,12 +183,8 @@ class Driver:
         """Store page by page until there are no more, or the turn is over."""
         job = turn.job
         results = self._service.predict_pages(
-            data,
-            spec.info,
+            spec.request(job, RequestIds(job.id, turn.token), data),
             turn,
-            job.model,
-            spec.options,
-            request=RequestIds(job.id, turn.token),
             deadline_s=max(0.001, job.deadline_at - epoch()),
         )
         count = 0

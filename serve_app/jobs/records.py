@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pydantic_core
 from pydantic import TypeAdapter
 
-from serve_app.document import DocumentInfo, PredictOptions
+from serve_app.document import (
+    DocumentInfo,
+    DocumentRequest,
+    FileBytes,
+    OnPageError,
+    PredictOptions,
+    RequestIds,
+)
 from serve_app.option_values import OPTION_TYPES
 from serve_app.policy.job import Fault, Job
 
@@ -19,7 +27,7 @@ class JobSpec:
 
     Attributes:
         info: what the headers of the file say.
-        pages: indexes from 0, in the order of the answer.
+        pages, options, on_page_error: see ``DocumentRequest``.
         params: as they were given, for the form of the answer.
         name: what the client calls the file; "" if it did not say.
         protocol: further options, of the protocol that it came by.
@@ -31,6 +39,21 @@ class JobSpec:
     params: Mapping[str, str]
     name: str = ""
     protocol: Mapping[str, str] = field(default_factory=dict)
+    on_page_error: OnPageError = "fail"
+
+    def request(self, job: Job, ids: RequestIds, data: FileBytes) -> DocumentRequest:
+        """The job as a request again, of its stored file."""
+        return DocumentRequest(
+            ids,
+            data,
+            self.info,
+            self.pages,
+            job.model,
+            self.options,
+            job.priority,
+            self.on_page_error,
+            self.name,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,7 @@ class Totals:
     stored_bytes: int = 0
 
 
+ON_PAGE_ERROR = "on_page_error"
 _JOB, _SPEC = TypeAdapter(Job), TypeAdapter(JobSpec)
 _PAGE = TypeAdapter(StoredPage)
 _OPTIONS: Mapping[str, TypeAdapter[Any]] = {
@@ -87,13 +111,18 @@ def page_from_text(text: bytes | str) -> StoredPage:
 
 
 def spec_to_text(spec: JobSpec) -> bytes:
-    """JSON."""
-    return _SPEC.dump_json(spec)
+    """JSON. What is done about a failed page is written among the options, where servers of all
+    versions look for it."""
+    record = _SPEC.dump_python(spec, mode="json")
+    record["options"][ON_PAGE_ERROR] = record.pop(ON_PAGE_ERROR)
+    return pydantic_core.to_json(record)
 
 
 def spec_from_text(text: bytes | str) -> JobSpec:
     """Inverse of ``spec_to_text``; also of that of a version with fewer fields."""
-    spec = _SPEC.validate_json(text)
+    record = pydantic_core.from_json(text)
+    record[ON_PAGE_ERROR] = record["options"].pop(ON_PAGE_ERROR, "fail")
+    spec = _SPEC.validate_python(record)
     # JSON has neither tuples nor numbers as keys, and PaddleX tells them from what it has.
     predict = {
         name: _OPTIONS[name].validate_python(value) if name in _OPTIONS else value

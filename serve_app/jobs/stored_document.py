@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from serve_app.clock import now
 from serve_app.document import (
     DocumentInfo,
+    DocumentRequest,
     FailedPage,
     FileBytes,
     PageResult,
-    PredictOptions,
-    RequestIds,
 )
 from serve_app.errors import OcrServeError, PageFailed
 from serve_app.formats.assembly import Plan
@@ -59,15 +58,7 @@ class StoredDocument(DocumentService):
         return self._info
 
     async def predict_pages(
-        self,
-        data: FileBytes,
-        info: DocumentInfo,
-        pages: Iterable[int],
-        model: str,
-        options: PredictOptions,
-        *,
-        request: RequestIds,
-        deadline_s: float,
+        self, request: DocumentRequest, pages: Iterable[int], *, deadline_s: float
     ) -> AsyncIterator[PageResult | FailedPage]:
         """Read them one by one.
 

@@ -1,7 +1,8 @@
 """The life of one model in one replica, as a state machine. Pure: no clock, no log, no await.
 
 A model has up to ``max_engines`` engines (loaded copies), each of which serves one lease at a
-time. Callers acquire a lease and give it back; between, they wait in order.
+time. Callers acquire a lease and give it back; between, they wait in order. Who is only about to
+acquire one says so before (``keep_alive``): users and leases are known by the ids of their tasks.
 
     engine:  LOADING ──loaded──▶ READY ──stop──▶ UNLOADING ──stopped──▶ (gone)
                 │                  └───died───▶ (gone)
@@ -105,6 +106,7 @@ class ModelLifecycle:
         self._engines: dict[int, _Engine] = {}
         self._waiters: OrderedDict[str, float] = OrderedDict()
         self._leases: dict[str, int] = {}
+        self._users: set[str] = set()
         self._next_engine = 0
         self._last_ready = 0.0
         self._failures = 0
@@ -130,8 +132,13 @@ class ModelLifecycle:
 
     @property
     def references(self) -> int:
-        """Leases held and waited for."""
-        return len(self._leases) + len(self._waiters)
+        """Tasks that use the model: with a lease, waiting for one, or about to."""
+        return len(self._users | self._leases.keys() | self._waiters.keys())
+
+    @property
+    def users(self) -> int:
+        """Tasks that have said so, whether or not they have a lease."""
+        return len(self._users)
 
     @property
     def held(self) -> int:
@@ -157,6 +164,14 @@ class ModelLifecycle:
 
     # stimuli
 
+    def keep_alive(self, task: str) -> None:
+        """The task will use the model: until ``let_go`` it is not unloaded, nor its last engine."""
+        self._users.add(task)
+
+    def let_go(self, task: str) -> None:
+        """The task has ended."""
+        self._users.discard(task)
+
     def borrow(self, number: int) -> bool:
         """Hold this engine for upkeep, if it is READY and free; False if not.
 
@@ -176,7 +191,10 @@ class ModelLifecycle:
         return self._plan(now)
 
     def acquire(self, lease: str, now: float) -> list[Action]:
-        """A caller wants an engine. Answered by Grant or Refuse, now or later."""
+        """A caller wants an engine. Answered by Grant or Refuse, now or later.
+
+        ``lease`` is the caller's id; it has one lease at a time.
+        """
         self.generation += 1
         if self.backs_off(now):
             return [Refuse(lease, f"{self.failure} (next try in {self._retry_at - now:.1f} s)")]
@@ -252,7 +270,7 @@ class ModelLifecycle:
         return [StopEngine(number, reason)]
 
     def unload(self, now: float, reason: str, *, generation: int | None = None) -> list[Action]:
-        """Stop every engine that is READY and free; nothing while anybody holds or waits.
+        """Stop every engine that is READY and free; nothing while anybody uses the model.
 
         With ``generation``, only if nobody acquired since the order was given.
         """
@@ -263,15 +281,18 @@ class ModelLifecycle:
     def expire(self, now: float, idle_timeout_s: float, *, keep_one: bool = False) -> list[Action]:
         """Stop the engines that nobody used for ``idle_timeout_s`` (−1: never).
 
-        With ``keep_one`` surplus engines only: the last READY one is left to the registry.
+        With ``keep_one`` surplus engines only: the last READY one is left to the registry. So it
+        is while anybody is about to use it.
         """
         if idle_timeout_s < 0:
             return []
+        keep_one = keep_one or self.references > 0
         return self._stop_free(now, idle_timeout_s, "idle", keep_one=keep_one)
 
     def next_expiry(self, idle_timeout_s: float, *, keep_one: bool = False) -> float | None:
         """When ``expire`` has something to do next, if nothing else happens."""
         free = [e.free_since for e in self._engines.values() if self._is_free(e)]
+        keep_one = keep_one or self.references > 0
         if not free or idle_timeout_s < 0 or (keep_one and self._ready() <= 1):
             return None
         return min(free) + idle_timeout_s

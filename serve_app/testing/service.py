@@ -15,6 +15,7 @@ from typing import Any
 
 from serve_app.document import (
     DocumentInfo,
+    DocumentRequest,
     FailedPage,
     FileBytes,
     Line,
@@ -22,7 +23,6 @@ from serve_app.document import (
     PageInfo,
     PageResult,
     PredictOptions,
-    RequestIds,
 )
 from serve_app.documents.inspect import inspect
 from serve_app.errors import OcrServeError
@@ -86,10 +86,8 @@ def canned_layout_page(page: PageInfo) -> PageResult:
 class PredictCall:
     """What ``predict_pages`` was asked for."""
 
-    data: FileBytes
+    request: DocumentRequest
     pages: tuple[int, ...]
-    model: str
-    options: PredictOptions
     deadline_s: float
 
 
@@ -99,7 +97,7 @@ class FakeDocumentService:
 
     Attributes:
         page: makes the result of a page.
-        errors: raised instead of a result, by page index; or yielded, if the options ask for it.
+        errors: raised instead of a result, by page index; or yielded, if the request asks for it.
         inspect_error: raised by ``inspect``.
         blocked: set it up as an event to hold every page back until it is set.
         ready: answer of ``readiness``.
@@ -129,19 +127,11 @@ class FakeDocumentService:
         return inspect(memoryview(data), self.settings.limits, self.settings.documents)
 
     async def predict_pages(
-        self,
-        data: FileBytes,
-        info: DocumentInfo,
-        pages: Iterable[int],
-        model: str,
-        options: PredictOptions,
-        *,
-        request: RequestIds,
-        deadline_s: float,
+        self, request: DocumentRequest, pages: Iterable[int], *, deadline_s: float
     ) -> AsyncIterator[PageResult | FailedPage]:
         """Canned pages, in order; what was not asked for is left out as an engine would."""
         if self.keep_calls:
-            self.calls.append(PredictCall(data, tuple(pages), model, options, deadline_s))
+            self.calls.append(PredictCall(request, tuple(pages), deadline_s))
         self.begun.set()
         try:
             for index in pages:
@@ -149,12 +139,12 @@ class FakeDocumentService:
                     await self.blocked.wait()
                 if index in self.errors:
                     error = self.errors[index]
-                    if options.on_page_error == "fail" or not isinstance(error, OcrServeError):
+                    if request.on_page_error == "fail" or not isinstance(error, OcrServeError):
                         raise error
                     yield FailedPage(index, error)
                     continue
                 self.yielded.append(index)
-                yield _as_asked(self.page(info.pages[index]), options)
+                yield _as_asked(self.page(request.info.pages[index]), request.options)
         finally:
             self.ended += 1
 

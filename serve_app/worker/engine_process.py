@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import signal
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from serve_app import clock
 from serve_app.child import channel
 from serve_app.child.channel import SealedFile
 from serve_app.child.process import (
@@ -124,7 +124,7 @@ class EngineProcess:
             EngineCrashed, EngineKilled, EngineHung, EngineProtocolError: the engine is gone.
         """
         process_memory.reset_peak(self.pid)
-        started = time.monotonic()
+        started = clock.now()
         try:
             sent = page if isinstance(page, SealedFile) else [page]
             payload = await self._child.run(job, sent, timeout_s=timeout_s)
@@ -140,7 +140,7 @@ class EngineProcess:
             if error.args[0] == "memory":
                 raise EngineOutOfMemory(f"{self.model} ran out of memory on this page") from None
             raise PageFailed(f"{self.model} failed on this page") from None
-        run_s = time.monotonic() - started
+        run_s = clock.now() - started
         memory = process_memory.read(self.pid)
         try:
             result = decode_result(payload)

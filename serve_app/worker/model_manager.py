@@ -66,7 +66,6 @@ class ModelManager:
     autonomous = True
     pinned = False
     loads = 0
-    _users = 0
     _closing = False
     _wake: asyncio.TimerHandle | None = None
     _expiry: asyncio.TimerHandle | None = None
@@ -101,8 +100,14 @@ class ModelManager:
         self._endings = EngineEndings()
 
     @contextlib.asynccontextmanager
-    async def lease(self, *, timeout_s: float) -> AsyncIterator[EngineLease]:
+    async def lease(
+        self, task: str | None = None, *, timeout_s: float
+    ) -> AsyncIterator[EngineLease]:
         """Hold an engine for the length of the block; load one if there is none.
+
+        Args:
+            task: the id of who uses it, if they have it from elsewhere. One lease at a time.
+            timeout_s: longest wait for an engine, its load included.
 
         Raises:
             EngineUnavailable: the load failed (or failed lately, and is backing off).
@@ -110,7 +115,7 @@ class ModelManager:
         """
         if self._closing:
             raise ReplicaUnavailable("this worker is stopping")
-        lease_id, asked = uuid.uuid4().hex, clock.now()
+        lease_id, asked = task or uuid.uuid4().hex, clock.now()
         granted: asyncio.Future[Granted] = asyncio.get_running_loop().create_future()
         self._granted[lease_id] = granted
         retire = None
@@ -141,7 +146,7 @@ class ModelManager:
     @property
     def users(self) -> int:
         """Tasks that use the model, or are about to."""
-        return self._users
+        return self._lifecycle.users
 
     @property
     def backs_off(self) -> bool:
@@ -149,15 +154,15 @@ class ModelManager:
         return self._lifecycle.backs_off(clock.now())
 
     @contextlib.contextmanager
-    def keep_alive(self) -> Iterator[None]:
-        """A task uses the model, or is about to: from its arrival on nothing idles out."""
-        self._users += 1
-        self._on_change()
+    def keep_alive(self, task: str) -> Iterator[None]:
+        """The task uses the model, or is about to: from its arrival on nothing idles out."""
+        self._lifecycle.keep_alive(task)
+        self._do([])
         try:
             yield
         finally:
-            self._users -= 1
-            self._on_change()
+            self._lifecycle.let_go(task)
+            self._do([])
 
     async def load(self) -> None:
         """Have one engine ready, without a page. Raises as ``lease`` does."""
@@ -169,8 +174,7 @@ class ModelManager:
 
         Nothing happens while the model is in use, or if it was used since ``generation``.
         """
-        if not self._users:
-            self._do(self._lifecycle.unload(clock.now(), reason, generation=generation))
+        self._do(self._lifecycle.unload(clock.now(), reason, generation=generation))
         return list(await asyncio.gather(*map(asyncio.shield, self._stops.values())))
 
     async def evict(self, number: int) -> list[UnloadResult]:
@@ -227,8 +231,8 @@ class ModelManager:
             for number, engine in self._engines.items()
             if engine.alive
         )
-        idle_since = None if self._users else self._lifecycle.idle_since()
-        references = max(self._users, self._lifecycle.references)
+        idle_since = self._lifecycle.idle_since()
+        references = self._lifecycle.references
         return ModelFacts(
             model=self.name,
             state=self._lifecycle.state,
@@ -387,11 +391,8 @@ class ModelManager:
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
-        keep_one = not self.autonomous
         now, timeout_s = clock.now(), self._idle_timeout_s
-        if self._users and not keep_one:
-            keep_one = True  # surplus engines only, while anybody is about to use one
-        self._do(self._lifecycle.expire(now, timeout_s, keep_one=keep_one))
+        self._do(self._lifecycle.expire(now, timeout_s, keep_one=not self.autonomous))
 
     @property
     def _idle_timeout_s(self) -> float:

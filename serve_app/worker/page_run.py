@@ -107,7 +107,7 @@ class PageRun:
                 needs, queued=lambda: self._slots.waiting, deadline=self._deadline
             )
             try:
-                with self._model.keep_alive():
+                with self._model.keep_alive(self.cost.task):
                     return await self._hold_slot(needs)
             except YieldTurn as aside:
                 (needs,) = aside.args
@@ -131,7 +131,7 @@ class PageRun:
 
     async def _lease_engine(self, page: PageSource) -> PageResult:
         for attempt in range(1, PAGE_ATTEMPTS + 1):
-            engine = self._model.lease(timeout_s=self._left_s())
+            engine = self._model.lease(self.cost.task, timeout_s=self._left_s())
             async with self._worker.ledger.holding(self.cost.task, "lease", engine) as lease:
                 self.cost.got(lease.engine.pid, attempt, lease.load_s if lease.cold else None)
                 self._worker.admission.place(self.cost.task, self._job.model, lease.number)

@@ -25,13 +25,11 @@ from PIL import Image
 
 from serve_app.api.app import build_http_app
 from serve_app.document import (
-    DocumentInfo,
-    FileBytes,
+    DocumentRequest,
     Markdown,
     PageInfo,
     PageResult,
     PredictOptions,
-    RequestIds,
 )
 from serve_app.documents.render import render_page
 from serve_app.engines.result_json import dump_pruned
@@ -165,18 +163,11 @@ class CannedService(FakeDocumentService):
     """Our service with the same results, rendered and converted as an engine does."""
 
     async def predict_pages(
-        self,
-        data: FileBytes,
-        info: DocumentInfo,
-        pages: Any,
-        model: str,
-        options: PredictOptions,
-        *,
-        request: RequestIds,
-        deadline_s: float,
+        self, request: DocumentRequest, pages: Any, *, deadline_s: float
     ) -> Any:
         """One canned result per page."""
-        ocr = self.settings.models[model].pipeline == "OCR"
+        data, info, options = request.data, request.info, request.options
+        ocr = self.settings.models[request.model].pipeline == "OCR"
 
         def page(place: PageInfo) -> PageResult:
             result = (canned_ocr if ocr else canned_layout)(place.index, place.width, place.height)
@@ -185,9 +176,7 @@ class CannedService(FakeDocumentService):
             return converted(result, place, picture, options)
 
         self.page = page
-        async for result in super().predict_pages(
-            data, info, pages, model, options, request=request, deadline_s=deadline_s
-        ):
+        async for result in super().predict_pages(request, pages, deadline_s=deadline_s):
             yield result
 
 

@@ -42,7 +42,7 @@ def test_lines_of_text(client: Any, served: Served) -> None:
     texts = [one.pruned_result["rec_texts"] for one in result.pages]
     assert texts == [[f"Page {n}", "line\u2028separator"] for n in (1, 2, 3)]
     assert result.data_info["numPages"] == 3
-    assert served.service.calls[-1].model == "ocr"
+    assert served.service.calls[-1].request.model == "ocr"
 
 
 def test_drawn_pictures_are_saved(client: Any, served: Served, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_drawn_pictures_are_saved(client: Any, served: Served, tmp_path: Path) -
     saved = client.save_ocr_result_resources(result, str(tmp_path))
     assert [Path(one).name for one in saved] == ["ocr-page-1.jpg"]
     assert Path(saved[0]).read_bytes() == JPEG
-    assert served.service.calls[-1].options.predict == {"use_doc_unwarping": False}
+    assert served.service.calls[-1].request.options.predict == {"use_doc_unwarping": False}
 
 
 def test_a_document_by_the_clients_default_model(
@@ -64,7 +64,7 @@ def test_a_document_by_the_clients_default_model(
     assert last.pruned_result["rec_texts"][0] == "Page 12"
     saved = client.save_document_parsing_result_resources(result, str(tmp_path))
     assert [Path(one).name for one in saved] == [f"page-{n}-a.jpg" for n in range(1, 13)]
-    assert served.service.calls[-1].model == "structure"
+    assert served.service.calls[-1].request.model == "structure"
 
 
 def test_page_ranges_docx_and_the_options_of_a_layout_pipeline(client: Any, served: Served) -> None:
@@ -81,7 +81,7 @@ def test_page_ranges_docx_and_the_options_of_a_layout_pipeline(client: Any, serv
         "# Page 6",
     ]
     assert result.pages[0].exports["docx"]["content"] == "UEsgZG9jeA=="
-    predict = served.service.calls[-1].options.predict
+    predict = served.service.calls[-1].request.options.predict
     assert predict == {"use_chart_recognition": False, "layout_threshold": 0.4}
 
 

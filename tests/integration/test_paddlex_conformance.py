@@ -269,7 +269,10 @@ async def test_good_answers_are_good(pair: Pair) -> None:
 async def test_what_was_sent_reaches_predict_with_the_same_values(layout: Pair) -> None:
     fields = {**LAYOUT_FIELDS["all options"], **FIELDS["options that are coerced"]}
     await layout.post(fields)
-    theirs, ours = layout.pipeline.arguments[-1], dict(layout.service.calls[-1].options.predict)
+    theirs, ours = (
+        layout.pipeline.arguments[-1],
+        dict(layout.service.calls[-1].request.options.predict),
+    )
     assert set(ours) <= set(theirs)
     # JSON's keys are texts. PaddleX looks for numbers among them, and finds none.
     assert theirs.pop("layout_threshold") == {"0": 0.5}
@@ -556,7 +559,7 @@ def test_without_keep_all_text_the_answer_is_the_originals() -> None:
 async def test_the_configuration_says_which_answer_it_is(keep: bool) -> None:
     pair = build_pair("/layout-parsing", fake_settings(paddlex={"keep_all_text": keep}))
     await pair.post(PNG_FIELDS)
-    assert pair.service.calls[-1].options.keep_all_text is keep
+    assert pair.service.calls[-1].request.options.keep_all_text is keep
 
 
 async def test_exception_transparency_is_flattened_on_white(pair: Pair) -> None:

@@ -139,24 +139,6 @@ def test_a_failed_page_has_no_detail_for_paddlex_clients() -> None:
     assert (status, theirs["errorMsg"]) == (500, "Internal server error")
 
 
-def test_remote_errors_are_unwrapped_by_shape() -> None:
-    class RayTaskError(Exception):
-        def __init__(self, cause: Exception) -> None:
-            super().__init__("1,500 characters of traceback")
-            self.cause = cause
-
-    nested = RayTaskError(RayTaskError(errors.QueueFull("full")))
-    row = to_http(nested)
-    assert (row.status, row.code, row.message) == (503, "queue_full", "full")
-    assert to_http(RayTaskError(ValueError("secret"))).message == "Internal server error"
-
-
-def test_a_circle_of_causes_ends() -> None:
-    exc = RuntimeError()
-    exc.cause = exc  # type: ignore[attr-defined]
-    assert to_http(exc).status == 500
-
-
 def test_framework_errors_keep_status_and_headers() -> None:
     row = to_http(HTTPException(405, "Method Not Allowed", {"Allow": "POST"}))
     assert (row.status, row.code) == (405, "method_not_allowed")

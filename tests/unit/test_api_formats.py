@@ -164,4 +164,4 @@ async def test_pictures_are_asked_of_the_engine_only_where_they_are_shown() -> N
     }.items():
         service = FakeDocumentService()
         await parse(service, format=name)
-        assert service.calls[0].options.markdown_images is asked
+        assert service.calls[0].request.options.markdown_images is asked

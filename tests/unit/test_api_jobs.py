@@ -319,7 +319,7 @@ async def test_what_was_asked_of_a_job_reaches_its_pages(tmp_path: Path) -> None
     async with job_scene(tmp_path) as scene:
         await scene.ended_job(PNG, **asked)
         await scene.client.post("/v1/parse", params=asked, content=PNG)
-        of_job, of_parse = (call.options for call in scene.service.calls)
+        of_job, of_parse = (call.request.options for call in scene.service.calls)
         assert of_job.predict == of_parse.predict
         assert of_job.predict["layout_threshold"] == {0: 0.4}
         assert (of_job.text_layer, of_job.auto_orientation) == ("only", True)
@@ -360,7 +360,7 @@ async def test_the_page_that_boxes_are_about_comes_without_drawn_ones(tmp_path: 
     service = FakeDocumentService(page=page)
     async with job_scene(tmp_path, service) as scene:
         job = await scene.ended_job(pages(1), visualize="page")
-        options = service.calls[0].options
+        options = service.calls[0].request.options
         assert (options.page_image, options.visualize) == (True, False)
         picture = await scene.client.get(f"/v1/jobs/{job['id']}/pages/1/image?name=page")
         assert (picture.status_code, picture.content) == (200, PNG)

@@ -175,3 +175,26 @@ async def test_mistrals_and_doclings_errors_are_in_their_envelopes() -> None:
         assert "no language model" in answer.headers["x-ocr-notice"]
         answer = await client.post("/v1/convert/file", content=PNG)
         assert answer.json()["detail"].startswith("Send a form")
+
+
+URL = f"data:image/png;base64,{b64(PNG)}"
+WAYS_IN: dict[str, dict[str, Any]] = {
+    "/v1/parse": {"content": PNG},
+    "/ocr": {"json": {"file": b64(PNG), "fileType": 1}},
+    "/layout-parsing": {"json": {"file": b64(PNG), "fileType": 1}},
+    "/v1/convert/file": {"files": {"files": ("a.png", PNG)}},
+    "/v1/ocr": {"json": {"document": {"type": "image_url", "image_url": URL}}},
+    "/process": {"content": PNG},
+}
+
+
+@pytest.mark.parametrize("priority", ["interactive", "batch"])
+@pytest.mark.parametrize("path", WAYS_IN)
+async def test_the_priority_goes_with_the_pages_by_every_way_in(path: str, priority: str) -> None:
+    service = FakeDocumentService()
+    headers = {"x-ocr-priority": priority}
+    method = "PUT" if path == "/process" else "POST"
+    async with http_client(service) as client:
+        answer = await client.request(method, path, headers=headers, **WAYS_IN[path])
+    assert answer.status_code == 200, answer.text
+    assert [call.request.priority for call in service.calls] == [priority]

@@ -95,7 +95,7 @@ async def test_lines_of_text(tmp_path: Path) -> None:
         (line,) = await lines(scene, await submitted(scene, PNG, "PP-OCRv6"))
         (page,) = line["result"]["ocrResults"]
         assert page["prunedResult"]["rec_texts"] == ["Page 1", "Hello 42"]
-        assert scene.service.calls[0].model == "ocr"
+        assert scene.service.calls[0].request.model == "ocr"
 
 
 async def test_a_line_has_ten_pages_and_the_whole_data_info(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ async def test_options_come_in_both_spellings_and_unknown_ones_are_ignored(
     async with job_scene(tmp_path) as scene:
         job_id = await submitted(scene, optionalPayload=json.dumps(payload))
         await status(scene, job_id)
-        predict = scene.service.calls[0].options.predict
+        predict = scene.service.calls[0].request.options.predict
         assert predict == {"use_doc_unwarping": False, "text_det_limit_side_len": 64}
 
 

@@ -42,7 +42,7 @@ async def post(
 async def options_sent(fields: dict[str, Any], path: str = "/layout-parsing") -> Any:
     service = FakeDocumentService()
     assert (await post(path, {"file": b64(PNG), **fields}, service)).status_code == 200
-    return service.calls[0].options
+    return service.calls[0].request.options
 
 
 async def test_ocr_answer_in_full() -> None:
@@ -88,7 +88,7 @@ async def test_each_route_asks_its_model() -> None:
         names = {"ocr_model": "my-ocr", "layout_parsing_model": "my-layout"}
         response = await post(path, {"file": b64(PNG)}, service, models=models, paddlex=names)
         assert response.status_code == 200
-        assert service.calls[0].model == model
+        assert service.calls[0].request.model == model
 
 
 @pytest.mark.parametrize("file_type", [None, 0, 1])
@@ -155,7 +155,7 @@ async def test_visualize_is_the_requests_or_the_configured_one(
     service = FakeDocumentService()
     fields = {"file": b64(PNG), "visualize": asked}
     await post("/ocr", fields, service, paddlex={"visualize": configured})
-    assert service.calls[0].options.visualize is (configured if asked is None else asked)
+    assert service.calls[0].request.options.visualize is (configured if asked is None else asked)
 
 
 def with_pictures(page: PageInfo) -> PageResult:
@@ -296,7 +296,7 @@ async def test_validation_comes_before_the_file_and_the_file_before_prediction()
 @pytest.mark.parametrize("pages", [[0], [0, 0], [1, 0], [0, 1, 2]])
 async def test_an_answer_with_a_page_missing_never_looks_whole(pages: list[int]) -> None:
     class Careless(FakeDocumentService):
-        async def predict_pages(self, data: Any, info: Any, *args: Any, **kwargs: Any) -> Any:
+        async def predict_pages(self, *args: Any, **kwargs: Any) -> Any:
             for index in pages:
                 yield self.page(PageInfo(index, 1, 1))
 

@@ -144,13 +144,13 @@ async def test_pictures_as_data_uris_or_left_out() -> None:
     assert 'src="data:image/jpeg;base64,QUJD"' in inside
     out = (await parse(PNG, service, images="omit")).text
     assert out == "before\n\nafter\n"
-    assert [call.options.markdown_images for call in service.calls] == [True, False]
+    assert [call.request.options.markdown_images for call in service.calls] == [True, False]
 
 
 async def test_text_never_asks_for_pictures() -> None:
     service = FakeDocumentService(page=with_picture)
     await parse(PNG, service, format="text")
-    assert service.calls[0].options.markdown_images is False
+    assert service.calls[0].request.options.markdown_images is False
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ async def test_orientation_and_other_options() -> None:
         show_formula_number="true",
     )
     assert response.status_code == 200
-    options = service.calls[0].options
+    options = service.calls[0].request.options
     assert options.predict == {
         "use_doc_orientation_classify": True,
         "use_table_recognition": False,
@@ -196,7 +196,10 @@ async def test_orientation_and_other_options() -> None:
 async def test_without_parameters_the_configured_defaults_rule() -> None:
     service = FakeDocumentService()
     await parse(service=service)
-    assert (service.calls[0].model, service.calls[0].options.predict) == ("structure", {})
+    assert (service.calls[0].request.model, service.calls[0].request.options.predict) == (
+        "structure",
+        {},
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +232,7 @@ async def test_any_declared_model_can_be_asked() -> None:
     service = FakeDocumentService()
     assert (await parse(PNG, service, {"models": models}, model="ocr-latin")).status_code == 200
     assert (await parse(PNG, service, {"models": models})).status_code == 200
-    assert [call.model for call in service.calls] == ["ocr-latin", "ocr-latin"]
+    assert [call.request.model for call in service.calls] == ["ocr-latin", "ocr-latin"]
 
 
 async def form(
@@ -303,7 +306,7 @@ async def test_a_big_form_is_spooled() -> None:
     service = FakeDocumentService()
     data = PNG + b"\0" * 3_000_000
     await form(service=service, files={"file": ("a.png", data)})
-    assert service.calls[0].data == data
+    assert service.calls[0].request.data == data
 
 
 @pytest.mark.parametrize(

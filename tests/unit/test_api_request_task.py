@@ -13,7 +13,7 @@ import pytest
 from serve_app.api.app import build_http_app
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spool, Spools
-from serve_app.document import PageInfo, PageResult
+from serve_app.document import DocumentRequest, PageInfo, PageResult
 from serve_app.errors import EngineCrashed, QueueFull
 from serve_app.messages import TaskKind, TaskRecord
 from serve_app.task_ledger import TaskLedger
@@ -154,9 +154,9 @@ async def test_a_service_that_keeps_something_is_found_out(
     monkeypatch.setattr(logging.getLogger("ocr_serve"), "propagate", True)
 
     class Leaky(FakeDocumentService):
-        def predict_pages(self, *args: Any, **kwargs: Any) -> Any:
-            edge.ledger.open(kwargs["request"].task, "object_ref")
-            return super().predict_pages(*args, **kwargs)
+        def predict_pages(self, request: DocumentRequest, *args: Any, **kwargs: Any) -> Any:
+            edge.ledger.open(request.ids.task, "object_ref")
+            return super().predict_pages(request, *args, **kwargs)
 
     edge = Edge(Leaky())
     assert (await edge.post(content=PNG)).status_code == 200

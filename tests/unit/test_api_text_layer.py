@@ -32,7 +32,7 @@ async def options(path: str, settings: AppSettings | None = None, **params: str)
         else:
             response = await client.post(path, json={"file": base64.b64encode(PDF).decode()})
     assert response.status_code == 200, response.text
-    return service.calls[0].options
+    return service.calls[0].request.options
 
 
 async def test_auto_on_parse_and_off_on_paddlex_routes_by_default() -> None:

@@ -31,6 +31,11 @@ def test_texts_keep_what_only_looks_like_markup() -> None:
     assert list(read(TABLE).lines()) == ["Name | Size", "Oak | 12 | m & more", "3 4 | a<b and c>d"]
 
 
+def test_tags_that_no_model_writes_are_text_of_the_page() -> None:
+    table = read("<tr><td>The tag <u> and <img src=x></td><th>b<sup>2</sup><div>c</div></th></tr>")
+    assert [cell.text for cell in table.rows[0]] == ["The tag <u> and <img src=x>", "b2\nc"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "a < b", "<b>bold</b>", "<table></table>", "<table><tr></tr></table>"]
 )

@@ -256,6 +256,10 @@ def test_names_beside_each_other_are_no_table() -> None:
         ('<img src="http://evil.example/x.png">', '&lt;img src="http://evil.example/x.png"&gt;'),
         ("<!-- x -->", "&lt;!-- x --&gt;"),
         ("&lt;b&gt;", "&lt;b&gt;"),
+        ("a<b and c>d", "a&lt;b and c&gt;d"),
+        ("1<br>2<br/>3", "1<br>2<br>3"),
+        ("<b><i>both</b> one</i>", "<b><i>both one</i></b>"),
+        ("<u>said</u> by <img src='x'>", "&lt;u&gt;said&lt;/u&gt; by &lt;img src='x'&gt;"),
     ],
 )
 def test_cells_are_cleaned(cell: str, clean: str) -> None:

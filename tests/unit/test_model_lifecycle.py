@@ -200,6 +200,42 @@ def test_with_timeout_minus_one_nothing_expires() -> None:
     assert life.expire(1e9, -1) == []
 
 
+def test_what_somebody_is_about_to_use_neither_expires_nor_is_unloaded() -> None:
+    life = ready()
+    life.keep_alive("page")
+    assert (life.references, life.users, life.idle_since()) == (1, 1, None)
+    assert life.next_expiry(300) is None  # no timer that would find nothing to do
+    assert life.expire(1000, 300) == life.unload(1000, "an order") == []
+    life.let_go("page")
+    assert life.next_expiry(300) == 300
+    assert life.expire(1000, 300) == [StopEngine(1, "idle")]
+
+
+def test_a_page_with_its_lease_is_one_reference() -> None:
+    life = ready()
+    life.keep_alive("page")
+    life.acquire("page", 1)
+    life.acquire("a load by an operator", 1)
+    assert (life.references, life.held, life.users) == (2, 1, 1)
+    life.release("page", 2)
+    assert life.references == 2  # it may try again
+    life.let_go("page")
+    assert life.references == 1
+
+
+def test_a_surplus_engine_expires_although_the_other_is_about_to_be_used() -> None:
+    life = ready(2)
+    life.acquire("a", 0)
+    life.acquire("b", 0)
+    life.tick(1)
+    life.loaded(2, 1)
+    life.release("a", 2)
+    life.release("b", 3)
+    life.keep_alive("page")
+    assert life.next_expiry(300) == 302
+    assert life.expire(1000, 300) == [StopEngine(1, "idle")]
+
+
 def test_a_surplus_engine_expires_alone() -> None:
     life = ready(max_engines=2)
     life.acquire("a", 10)
@@ -305,7 +341,7 @@ def test_a_retired_engine_is_stopped_and_replaced() -> None:
 
 
 STIMULI = st.lists(
-    st.tuples(st.integers(0, 10), st.integers(0, 5), st.floats(0, 2)), min_size=5, max_size=60
+    st.tuples(st.integers(0, 12), st.integers(0, 5), st.floats(0, 2)), min_size=5, max_size=60
 )
 
 
@@ -321,6 +357,7 @@ class World:
     held: dict[str, int] = dataclasses.field(default_factory=dict)
     borrowed: set[int] = dataclasses.field(default_factory=set)
     waiting: list[str] = dataclasses.field(default_factory=list)
+    users: set[str] = dataclasses.field(default_factory=set)
     woken: bool = False
 
     def apply(self, actions: list[Action]) -> None:
@@ -346,7 +383,7 @@ class World:
                 case WakeAt():
                     pass
         self.woken = any(isinstance(action, WakeAt) for action in actions)
-        assert self.life.references == len(self.held) + len(self.waiting) >= 0
+        assert self.life.references == len({*self.held, *self.waiting, *self.users})
 
     def somebody_will_serve(self) -> bool:
         """Whether every waiter will be answered if all that is under way comes to an end."""
@@ -368,7 +405,7 @@ def test_ten_thousand_random_orders_break_no_promise() -> None:
     for seed in range(10_000):
         chance = random.Random(seed)
         stimuli = [
-            (chance.randrange(11), chance.randrange(6), 2 * chance.random())
+            (chance.randrange(13), chance.randrange(6), 2 * chance.random())
             for _ in range(chance.randrange(5, 40))
         ]
         play(stimuli, max_engines=seed % 3 + 1)
@@ -425,4 +462,13 @@ def play(stimuli: list[tuple[int, int, float]], max_engines: int) -> None:
             case 10 if world.borrowed:
                 engine = world.borrowed.pop()
                 world.apply(life.give_back(engine, now))
+            case 11:
+                # Some come with their lease, some before it, some have none.
+                task = (world.waiting + list(world.held) + ["early"])[0]
+                world.users.add(task)
+                life.keep_alive(task)
+            case 12 if world.users:
+                task = sorted(world.users)[choice % len(world.users)]
+                world.users.remove(task)
+                life.let_go(task)
         assert world.somebody_will_serve(), "a waiter is lost"

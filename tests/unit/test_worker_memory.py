@@ -1,131 +1,39 @@
-"""A worker's byte budget and levels, with fake engines and a fake device. No Ray, no Paddle."""
+"""A worker's byte budget and levels: what is admitted, waits, is trimmed, evicted and replaced."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import AsyncIterator, Collection
-from typing import Any, Literal
+import logging
 
-import numpy as np
-import psutil
 import pytest
 
-from serve_app.document import PageResult, PredictOptions
+from serve_app.devices.errors import DeviceError
 from serve_app.errors import (
     DeadlineExceeded,
     FallBackAdvised,
     MemoryPressure,
     PageTooLargeForBudget,
 )
-from serve_app.messages import ModelFacts, Priority
-from serve_app.page_job import PageJob
-from serve_app.policy.admission import FallbackFacts
-from serve_app.settings import AppSettings
-from serve_app.testing.devices import FakeDomain, FakeProbe
-from serve_app.testing.engine import FACTORY
-from serve_app.worker.ocr_service import OCRService
-from tests.e2e.waiting import happens
-
-pytestmark = pytest.mark.integration
-
-MIB = 2**20
-TOTAL = 100 * 2**30
-ENGINE_BYTES = 100 * MIB
-FALLBACK = FallbackFacts("cpu", "normal", 0, 2**40)
+from tests.unit.worker_scene import (
+    FALLBACK,
+    MIB,
+    NOTHING,
+    TURN_RESERVATION_LEASE,
+    service,
+    worker,
+)
+from tests.virtual_time import in_virtual_time
 
 
-class Probe(FakeProbe):
-    """Every living process holds ``ENGINE_BYTES``."""
-
-    def per_process(self, pids: Collection[int]) -> dict[int, int]:
-        return {pid: ENGINE_BYTES for pid in pids if psutil.pid_exists(pid)}
-
-
-class Worker:
-    """An OCRService with two small models on a device whose readings the test sets."""
-
-    def __init__(
-        self, budget_mib: int, base_mib: int, queue_timeout_s: float, drift_mib: int, gpu: bool
-    ) -> None:
-        model = {
-            "pipeline": "OCR",
-            "memory": {"base_bytes": base_mib * MIB, "bytes_per_pixel": 1},
-        }
-        device = {"device": "gpu", "num_gpus": 0.5} if gpu else {"device": "cpu"}
-        pool = {
-            **device,
-            "memory_bytes": budget_mib * MIB,
-            "queue_timeout_s": queue_timeout_s,
-        }
-        args = {
-            "models": {"a": model, "b": model},
-            "pools": {"cpu": pool},
-            "paddlex": {"ocr_model": "a"},
-            "pressure": {"sample_interval_s": 0.05},
-            "recycle": {"drift_bytes": drift_mib * MIB},
-            "log_level": "ERROR",
-        }
-        kind: Literal["gpu", "ram"] = "gpu" if gpu else "ram"
-        self.domain = FakeDomain(kind=kind, total_bytes=TOTAL)
-        self.probe = FakeProbe(self.domain) if gpu else Probe(self.domain)
-        settings = AppSettings.model_validate(args)
-        self.service = OCRService("cpu", settings, FACTORY, self.probe)
-
-    async def page(
-        self,
-        model: str = "a",
-        *,
-        pixels: int = 0,
-        priority: Priority = "interactive",
-        fallback: FallbackFacts | None = None,
-        deadline_s: float = 30,
-        **command: Any,
-    ) -> PageResult:
-        file = np.frombuffer(json.dumps(command).encode(), np.uint8)
-        options = PredictOptions(priority=priority)
-        job = PageJob(model, "png", 0, options, pixels, "r", priority, fallback)
-        return await self.service.predict_page(file, job, deadline_s)
-
-    async def facts(self, model: str) -> ModelFacts:
-        return self.service._worker.models[model].facts()
-
-    async def until_waits(self) -> None:
-        """One page has come, and waits."""
-        report = self.service._reporter.report
-        await happens(lambda: report().queued == 1, 10, "a page waits")
-        assert report().running == 0
-
-    async def fill(self, fraction: float) -> None:
-        """Others use this much of the device; waits until the worker has seen it."""
-        self.domain.others_bytes = int(fraction * TOTAL)
-        await self.service._worker.sampler.sample()
-
-
-@contextlib.asynccontextmanager
-async def worker(
-    budget_mib: int = 1000,
-    base_mib: int = 100,
-    queue_timeout_s: float = 20,
-    drift_mib: int = 1000,
-    gpu: bool = False,
-) -> AsyncIterator[Worker]:
-    one = Worker(budget_mib, base_mib, queue_timeout_s, drift_mib, gpu)
-    try:
-        yield one
-    finally:
-        await one.service.close()
-        assert psutil.Process().children() == []
-
-
+@in_virtual_time
 async def test_a_page_that_can_never_fit_is_refused_at_once_with_the_numbers() -> None:
     async with worker(budget_mib=200) as one:
         with pytest.raises(PageTooLargeForBudget, match=r"pools\.cpu\.memory_bytes"):
             await one.page(pixels=10**9)
-        assert (await one.facts("a")).loads == 0
+        assert one.facts("a").loads == 0
 
 
+@in_virtual_time
 async def test_free_heap_is_no_reason_to_replace_an_engine_but_what_it_keeps_is() -> None:
     async with worker(drift_mib=100) as one:
         (first,) = (await one.page()).text
@@ -135,6 +43,7 @@ async def test_free_heap_is_no_reason_to_replace_an_engine_but_what_it_keeps_is(
         assert (await one.page()).text != (first,)
 
 
+@in_virtual_time
 async def test_what_a_larger_page_leaves_behind_is_no_reason_to_replace_an_engine() -> None:
     """The next engine would keep as much; of pages no larger than that it is."""
     async with worker(drift_mib=40) as one:
@@ -145,41 +54,62 @@ async def test_what_a_larger_page_leaves_behind_is_no_reason_to_replace_an_engin
         assert (await one.page()).text != (first,)
 
 
+@in_virtual_time
+async def test_an_engine_is_replaced_after_so_many_pages() -> None:
+    async with service(app={"recycle": {"max_pages": 2}}) as one:
+        pids = [(await one.page()).text[0] for _ in range(4)]
+        assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+@in_virtual_time
+async def test_at_most_one_engine_of_a_worker_is_replaced_at_a_time() -> None:
+    async with service(app={"recycle": {"max_pages": 1}}) as one:
+        one.machine.end_s = 1.0
+        before = await asyncio.gather(one.page("a"), one.page("b"))
+        states = {name: manager.state for name, manager in one.models.items()}
+        assert sorted(states.values()) == ["READY", "UNLOADING"]
+        (kept,) = (name for name, state in states.items() if state == "READY")
+        assert (await one.page(kept)).text in [page.text for page in before]
+
+
+@in_virtual_time
 async def test_trims_put_off_no_idle_time_out() -> None:
     async with worker() as one:
         await one.page()
-        manager = one.service._worker.models["a"]
-        before = await one.facts("a")
-        await asyncio.sleep(0.2)
-        await manager.trim()
-        after = await one.facts("a")
+        before = one.facts("a")
+        await one.passes(0.2)
+        await one.models["a"].trim()
+        after = one.facts("a")
         assert after.generation == before.generation
         assert (after.idle_s or 0) >= (before.idle_s or 0) + 0.2
 
 
+@in_virtual_time
 async def test_room_is_made_by_evicting_an_idle_model() -> None:
     async with worker(budget_mib=150) as one:
         (first,) = (await one.page("a")).text
         await one.service._worker.sampler.sample()
         await one.page("b")
-        assert not psutil.pid_exists(int(first))
-        assert (await one.facts("a")).state == "UNLOADED"
+        assert not one.exists(first)
+        assert one.facts("a").state == "UNLOADED"
 
 
+@in_virtual_time
 async def test_a_page_waits_for_room_that_another_page_holds() -> None:
     async with worker(budget_mib=150) as one:
-        running = asyncio.create_task(one.page("a", sleep_s=0.6))
-        await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(one.page("b"))
+        running = one.begun("a", sleep_s=0.6)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
+        waiting = one.begun("b")
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
         assert running.done()
         assert (await waiting).text
 
 
+@in_virtual_time
 async def test_no_room_within_the_queue_deadline_is_a_typed_refusal() -> None:
     async with worker(budget_mib=150, queue_timeout_s=0.3) as one:
-        running = asyncio.create_task(one.page("a", sleep_s=2))
-        await asyncio.sleep(0.1)
+        running = one.begun("a", sleep_s=2)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
         with pytest.raises(MemoryPressure) as refused:
             await one.page("b")
         assert refused.value.retry_after_s >= 1
@@ -188,17 +118,19 @@ async def test_no_room_within_the_queue_deadline_is_a_typed_refusal() -> None:
         await running
 
 
+@in_virtual_time
 async def test_batch_work_waits_at_warning_and_goes_on_after_it() -> None:
     async with worker() as one:
         await one.page()
         await one.fill(0.85)
-        deferred = asyncio.create_task(one.page(priority="batch"))
+        deferred = one.begun(priority="batch")
         await one.page()
         assert not deferred.done()
         await one.fill(0.1)
         assert (await deferred).text
 
 
+@in_virtual_time
 async def test_new_work_is_refused_or_sent_elsewhere_at_critical() -> None:
     async with worker() as one:
         await one.fill(0.96)
@@ -210,17 +142,66 @@ async def test_new_work_is_refused_or_sent_elsewhere_at_critical() -> None:
         assert (await one.page()).text
 
 
+@in_virtual_time
+async def test_a_page_that_waits_for_memory_already_is_not_refused_at_critical() -> None:
+    async with worker(budget_mib=150) as one:
+        running = one.begun("a", sleep_s=1)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
+        waiting = one.begun("b")
+        await one.until_held(2, TURN_RESERVATION_LEASE + 1)
+        await one.fill(0.96)
+        await running
+        await one.passes(5)
+        assert not waiting.done()
+        await one.fill(0)
+        assert (await waiting).text
+
+
+@in_virtual_time
+async def test_at_warning_free_engines_are_trimmed_and_those_in_use_left_alone() -> None:
+    async with worker() as one:
+        (idle,) = (await one.page("a", use_bytes=50 * MIB)).text
+        busy = one.begun("b", use_bytes=50 * MIB, sleep_s=1)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
+        await one.fill(0.85)
+        await one.passes(0.1)
+        free_heap = {pid: child.free_heap_bytes for pid, child in one.machine.started.items()}
+        assert free_heap.pop(int(idle)) == 0
+        assert list(free_heap.values()) == [50 * MIB]
+        assert (await busy).text
+
+
+@in_virtual_time
+async def test_at_critical_a_worker_that_is_alone_unloads_what_is_idle_and_not_pinned() -> None:
+    async with worker() as one:
+        pids = {model: (await one.page(model)).text[0] for model in ("a", "b")}
+        one.models["b"].pinned = True
+        await one.fill(0.96)
+        await one.until(lambda: not one.exists(pids["a"]))
+        await one.passes(1)
+        assert one.exists(pids["b"])
+
+
+@in_virtual_time
+async def test_at_critical_a_worker_with_a_registry_leaves_that_to_it() -> None:
+    async with worker() as one:
+        (pid,) = (await one.page()).text
+        one.models["a"].set_autonomous(False)
+        await one.fill(0.96)
+        await one.passes(1)
+        assert one.exists(pid)
+
+
+@in_virtual_time
 async def test_everything_idle_is_unloaded_in_an_emergency() -> None:
     async with worker() as one:
-        pids = [int((await one.page(model)).text[0]) for model in ("a", "b")]
+        pids = [(await one.page(model)).text[0] for model in ("a", "b")]
+        one.models["b"].pinned = True
         await one.fill(0.99)
-        for _ in range(100):
-            if not any(map(psutil.pid_exists, pids)):
-                break
-            await asyncio.sleep(0.05)
-        assert not any(map(psutil.pid_exists, pids))
+        await one.until(lambda: not any(map(one.exists, pids)))
 
 
+@in_virtual_time
 async def test_nothing_stays_reserved_after_pages_of_every_ending() -> None:
     async with worker() as one:
         await one.page()
@@ -232,34 +213,38 @@ async def test_nothing_stays_reserved_after_pages_of_every_ending() -> None:
             one.page(crash=11),
             one.page(exit=3),
         ]
-        await asyncio.gather(*ends, return_exceptions=True)
-        cancelled = asyncio.create_task(one.page(sleep_s=0.3))
-        await asyncio.sleep(0.1)
+        ended = await asyncio.gather(*ends, return_exceptions=True)
+        assert [isinstance(one, Exception) for one in ended] == [False] + [True] * 5
+        cancelled = one.begun(sleep_s=0.3)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         await one.page()
-        guard = one.service._worker.admission
-        assert guard.budget.reserved_bytes == 0
-        assert (await one.facts("a")).references == 0
+        await one.until_held(*NOTHING)
+        assert one.service._worker.admission.budget.reserved_bytes == 0
+        assert one.facts("a").references == 0
 
 
+@in_virtual_time
 async def test_a_record_has_the_estimate_and_the_measured_peak() -> None:
     async with worker() as one:
-        record = (await one.page(pixels=1000)).record
+        record = (await one.page(pixels=1000, use_bytes=30 * MIB)).record
         assert record is not None
         assert record.estimate_bytes >= 100 * MIB
-        assert record.peak_bytes > 0
-        assert record.cold
+        assert record.peak_bytes == one.machine.base_bytes + 30 * MIB
+        assert (record.cold, record.load_s) == (True, one.machine.load_s)
+        assert record.run_s == one.machine.page_s
         again = (await one.page(pixels=1000)).record
         assert again is not None
         assert not again.cold
 
 
+@in_virtual_time
 async def test_a_batch_page_that_waits_for_the_level_holds_up_nobody() -> None:
     async with worker() as one:
         await one.page()
         await one.fill(0.85)
-        night = asyncio.create_task(one.page(priority="batch"))
+        night = one.begun(priority="batch")
         for _ in range(3):
             page = await one.page()
             assert page.record is not None
@@ -271,13 +256,13 @@ async def test_a_batch_page_that_waits_for_the_level_holds_up_nobody() -> None:
         assert late.record.queue_s > 0
 
 
+@in_virtual_time
 async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> None:
     async with worker(budget_mib=250) as one:
-        big = asyncio.create_task(one.page("b", pixels=100 * MIB, sleep_s=1))
-        await asyncio.sleep(0.5)
-        night = asyncio.create_task(one.page(pixels=50 * MIB, priority="batch"))
-        await asyncio.sleep(0.1)
-        assert one.service._worker.slots["a"]._free == 0
+        big = one.begun("b", pixels=100 * MIB, sleep_s=1)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
+        night = one.begun(pixels=50 * MIB, priority="batch")
+        await one.until(lambda: one.service._worker.slots["a"]._free == 0)
         await one.fill(0.85)
         await big
         assert not night.done()
@@ -287,43 +272,75 @@ async def test_a_batch_page_in_its_turn_steps_aside_when_the_level_rises() -> No
         await asyncio.wait_for(night, 10)
 
 
+@in_virtual_time
 async def test_who_waits_for_the_level_keeps_no_engine_from_going() -> None:
     async with worker() as one:
         await one.page()
         await one.fill(0.85)
-        night = asyncio.create_task(one.page(priority="batch"))
+        night = one.begun(priority="batch")
         await one.until_waits()
         await one.fill(0.99)
-        await asyncio.sleep(0)
-        await asyncio.gather(*one.service._worker.models["a"]._stops.values())
-        assert (await one.facts("a")).engines == ()
+        await one.until(lambda: one.facts("a").engines == ())
         assert not night.done()
         await one.fill(0)
         await asyncio.wait_for(night, 10)
 
 
+@in_virtual_time
 async def test_the_wait_for_the_level_ends_with_the_requests_deadline() -> None:
     async with worker() as one:
         await one.fill(0.85)
         with pytest.raises(DeadlineExceeded, match="warning"):
             await one.page(priority="batch", deadline_s=0.3)
-        assert (await one.facts("a")).loads == 0
+        assert one.facts("a").loads == 0
 
 
+@in_virtual_time
 async def test_a_page_that_comes_at_critical_is_refused_also_if_it_had_its_turn_to_wait_for() -> (
     None
 ):
     async with worker() as one:
-        running = asyncio.create_task(one.page(sleep_s=0.5))
-        await asyncio.sleep(0.2)
-        next_one = asyncio.create_task(one.page())
-        await asyncio.sleep(0.1)
+        running = one.begun(sleep_s=0.5)
+        await one.until_held(1, TURN_RESERVATION_LEASE)
+        next_one = one.begun()
+        await one.until_held(2, TURN_RESERVATION_LEASE)
         await one.fill(0.96)
         await running
         with pytest.raises(MemoryPressure):
             await asyncio.wait_for(next_one, 5)
 
 
+@in_virtual_time
+async def test_a_model_that_a_page_waits_to_use_does_not_idle_out_meanwhile() -> None:
+    async with service(pool={"memory_bytes": 8 * 2**30}, idle_timeout_s=1.0) as one:
+        (first,) = (await one.page()).text
+        with one.models["a"].keep_alive("a page that waits for memory"):
+            await one.passes(30)
+            assert one.exists(first)
+        await one.until(lambda: not one.exists(first))
+
+
+@in_virtual_time
+async def test_a_device_that_cannot_be_read_changes_nothing_that_was_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with worker() as one:
+        await one.page()
+        await one.fill(0.96)
+        before = one.service._worker.sampler.readings
+        one.probe.error = DeviceError("no driver")
+        with caplog.at_level(logging.WARNING, "ocr_serve.memory"):
+            await one.passes(1)
+        assert {record.message for record in caplog.records} == {"devices could not be read"}
+        assert one.service._worker.sampler.readings is before
+        with pytest.raises(MemoryPressure):
+            await one.page()
+        one.probe.error = None
+        await one.fill(0)
+        assert (await one.page()).text
+
+
+@in_virtual_time
 async def test_on_a_gpu_what_counts_is_what_the_device_tells() -> None:
     async with worker(gpu=True) as one:
         (pid,) = (await one.page()).text
@@ -331,33 +348,45 @@ async def test_on_a_gpu_what_counts_is_what_the_device_tells() -> None:
         page = await one.page(pixels=1000)
         assert page.record is not None
         assert page.record.peak_bytes == 700 * MIB
-        (engine,) = (await one.facts("a")).engines
+        (engine,) = one.facts("a").engines
         assert (engine.memory_bytes, engine.baseline_bytes) == (700 * MIB, 700 * MIB)
-        unload = asyncio.create_task(one.service._worker.models["a"].unload("test"))
-        await asyncio.sleep(0.5)
+        unload = asyncio.create_task(one.models["a"].unload("test"))
+        await one.passes(2)
         assert not unload.done(), "the device still tells of the process"
         one.domain.processes.clear()
         (result,) = await asyncio.wait_for(unload, 5)
         assert (result.freed_bytes, result.missing_bytes) == (700 * MIB, 0)
 
 
+@in_virtual_time
+async def test_memory_that_never_comes_back_is_told_after_half_a_minute() -> None:
+    async with worker(gpu=True) as one:
+        (pid,) = (await one.page()).text
+        one.domain.processes[int(pid)] = 700 * MIB
+        (result,) = await one.models["a"].unload("test")
+        assert (result.freed_bytes, result.missing_bytes) == (0, 700 * MIB)
+        assert 30 <= result.unload_s < 31
+
+
+@in_virtual_time
 async def test_where_the_device_does_not_tell_the_engines_allocator_does() -> None:
     async with worker(gpu=True) as one:
         page = await one.page(tell_bytes=[300 * MIB, 500 * MIB])
         assert page.record is not None
         assert page.record.peak_bytes == 500 * MIB
-        assert (await one.facts("a")).memory_bytes == 300 * MIB
-        await one.service._worker.models["a"].trim()
+        assert one.facts("a").memory_bytes == 300 * MIB
+        await one.models["a"].trim()
         page = await one.page()
         assert page.record is not None
         assert page.record.peak_bytes == 150 * MIB, "not that of the page before"
         one.domain.others_bytes = 400 * MIB
         await one.service._worker.sampler.sample()
         assert one.service._worker.sampler.readings[0].ours_bytes == 150 * MIB
-        (result,) = await one.service._worker.models["a"].unload("test")
+        (result,) = await one.models["a"].unload("test")
         assert (result.held_bytes, result.missing_bytes) == (150 * MIB, 0)
 
 
+@in_virtual_time
 async def test_an_engine_that_grows_on_its_gpu_is_replaced() -> None:
     async with worker(gpu=True, drift_mib=100) as one:
         (first,) = (await one.page(tell_bytes=[300 * MIB, 300 * MIB])).text
