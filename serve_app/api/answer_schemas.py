@@ -26,6 +26,7 @@ class ErrorFacts(Facts):
     value: float | None = None
     limit: float | None = None
     config_key: str | None = None
+    received: int | None = Field(None, description="Of an upload: where the next part begins")
 
 
 class ErrorAnswer(BaseModel):
@@ -135,6 +136,26 @@ class JobsAnswer(BaseModel):
 
     jobs: list[JobAnswer]
     next: str | None = None
+
+
+class UploadAnswer(Facts):
+    """A file that comes in parts."""
+
+    id: str
+    name: str
+    bytes: int = Field(description="Of the whole file")
+    received: int = Field(description="Of them; the next part begins here")
+    complete: bool
+    created_at: str
+    expires_at: str
+    deleted: bool | None = None
+    links: dict[str, str]
+
+
+class UploadsAnswer(BaseModel):
+    """Uploaded files, newest first."""
+
+    uploads: list[UploadAnswer]
 
 
 class PaddleJobError(BaseModel):

@@ -269,6 +269,7 @@ TEXT = {"type": "string"}
 EITHER = {
     "url": {"type": "string", "description": "Where the file is (url_fetch)"},
     "file": {"type": "string", "description": "The file, base64"},
+    "upload_id": {"type": "string", "description": "Of a file of /v1/uploads that is whole"},
 }
 
 

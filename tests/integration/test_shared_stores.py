@@ -93,15 +93,18 @@ class TestRedisStore(JobStoreContract):
         """After every kind of change, all of them are back at nothing."""
         await self.add(store, *(a_job(str(n), idempotency_key=str(n), batch="b") for n in range(4)))
         await self.claim(store, "t")
-        for n in range(4):
-            await store.remove(str(n))
+        await self.add(store, a_job("u", kind="upload", state="done", batch="uploads"))
+        for name in ("0", "1", "2", "3", "u"):
+            await store.remove(name)
         client = redis.Redis.from_url(self.url(store))
         left = {key.decode().rsplit(":", 1)[-1] for key in client.keys(keys("*"))}
         assert left <= {"totals", "open", "waiting", "running", "served", "number"} | {
             "adding",
             "claiming",
+            "uploads",
+            "upload_bytes",
         }
-        for name in ("totals", "open", "waiting", "running"):
+        for name in ("totals", "open", "waiting", "running", "uploads", "upload_bytes"):
             assert set(client.hvals(keys(name))) <= {b"0"}, name
 
     def url(self, store: RedisStore) -> str:
