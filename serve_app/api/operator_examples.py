@@ -33,6 +33,18 @@ def _query(**schemas_by_name: dict[str, Any]) -> dict[str, Any]:
 
 
 _GIB = 2**30
+_ENGINE = {
+    "replica": "k3j9x1",
+    "model": "structure",
+    "facts": {
+        "engine": 1,
+        "pid": 4711,
+        "state": "READY",
+        "memory_bytes": 2 * _GIB,
+        "baseline_bytes": _GIB,
+        "pages": 60,
+    },
+}
 MEMORY: dict[str, Any] = {
     "summary": "Memory by domain",
     "responses": {
@@ -55,7 +67,7 @@ MEMORY: dict[str, Any] = {
                             "reserved_bytes": 2 * _GIB,
                             "age_s": 0.4,
                             "replicas": ["k3j9x1"],
-                            "engines": [],
+                            "engines": [_ENGINE],
                             "open_entries": {"k3j9x1": 3},
                         }
                     ]

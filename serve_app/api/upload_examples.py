@@ -6,17 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from serve_app.api import answer_schemas as answers
-from serve_app.api.examples import OUR_ERRORS, json_example, our_error
+from serve_app.api.examples import OUR_ERRORS, UPLOAD_ID, json_example, our_error
 from serve_app.api.upload_views import upload_view
 from serve_app.policy.job import Job
 from serve_app.policy.upload_parts import offset_error
 from serve_app.settings import AppSettings
 
-_ID = "5f0c9a3e-2d0b-4c9d-8a53-9c1f8b1f3a77"
 _NAME = "book.pdf"
 _AT = 1_790_000_000.0
 _WHOLE = Job(
-    _ID,
+    UPLOAD_ID,
     "",
     "",
     "batch",
@@ -26,11 +25,11 @@ _WHOLE = Job(
     state="done",
     ended_at=_AT,
     expires_at=_AT + 14_400,
-    input_bytes=200_000_000,
+    input_bytes=50_000_000,
     kind="upload",
 )
 _BEGUN = replace(_WHOLE, missing_bytes=_WHOLE.input_bytes)
-_HALF = replace(_WHOLE, missing_bytes=132_891_136)
+_HALF = replace(_WHOLE, missing_bytes=8_056_960)
 _COMMON: dict[int | str, dict[str, Any]] = {
     status: OUR_ERRORS[status] for status in (401, 403, 422, 429, 500, 503)
 }
@@ -40,7 +39,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 _OFFSET = offset_error(_HALF)
 _HOW = (
-    "`curl -T book.pdf URL` sends the whole file, `curl -T book.pdf -C 67108864 URL` goes on from "
+    "`curl -T book.pdf URL` sends the whole file, `curl -T book.pdf -C 41943040 URL` goes on from "
     "there. A request may have `limits.max_request_bytes`; larger files come in several, each with "
     "its `Content-Range`. What came of one that broke off is kept: `GET` or `HEAD` say how much."
 )
@@ -69,7 +68,7 @@ def begin(settings: AppSettings) -> dict[str, Any]:
         "status_code": 201,
         "openapi_extra": {
             "parameters": [
-                _parameter("bytes", size, "Its size", required=True, example=200_000_000),
+                _parameter("bytes", size, "Its size", required=True, example=50_000_000),
                 _parameter("name", {"type": "string", "maxLength": 255}, "What it is called"),
             ]
         },
@@ -107,7 +106,7 @@ PUT: dict[str, Any] = {
             _parameter(
                 "Content-Range",
                 {"type": "string"},
-                "As `bytes 67108864-134217727/200000000`; without it: the whole file",
+                "As `bytes 41943040-49999999/50000000`; without it: the whole file",
                 "header",
             )
         ],
