@@ -27,7 +27,7 @@ class JobSettings(Strict):
     )
     records_url: str | None = Field(
         None,
-        description="redis:// or rediss://, for gateways on several machines; "
+        description="redis://, rediss:// or postgresql://, for gateways on several machines; "
         "$OCR_SERVE_JOBS_RECORDS_URL wins. Default: a database in `folder`.",
     )
     files_url: str | None = Field(
