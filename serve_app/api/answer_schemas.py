@@ -237,6 +237,20 @@ class MemoryAnswer(BaseModel):
     domains: list[dict[str, Any]]
 
 
+class HistoryAnswer(Facts):
+    """Memory over the last hour; in columns, one per ``interval_s``. Times: seconds since 1970."""
+
+    at: float = Field(description="Of the last sample")
+    interval_s: float
+    window_s: float
+    thresholds: dict[str, float]
+    domains: list[dict[str, Any]]
+    now: list[dict[str, Any]] = Field(description="The domains, as /v1/memory tells them")
+    models: list[dict[str, Any]]
+    pools: dict[str, Any]
+    endings: list[dict[str, Any]] = Field(description="Of engines, and why")
+
+
 class TasksAnswer(BaseModel):
     """What the last tasks cost."""
 

@@ -46,6 +46,7 @@ _ENGINE = {
     },
 }
 MEMORY: dict[str, Any] = {
+    "operation_id": "getMemory",
     "summary": "Memory by domain",
     "responses": {
         **OPERATOR_ERRORS,
@@ -77,6 +78,7 @@ MEMORY: dict[str, Any] = {
     },
 }
 TASKS: dict[str, Any] = {
+    "operation_id": "listTasks",
     "summary": "What the last tasks cost",
     **_query(
         limit=number(DEFAULT_TASKS, MAX_TASKS),
@@ -120,10 +122,14 @@ TASKS: dict[str, Any] = {
 }
 
 
+NOT_DONE = {"complete": False, "done": False, "pending": ["k3j9x1"], "errors": {}}
+
+
 def order(action: str) -> dict[str, Any]:
     """Documentation of one of the operator's orders."""
     example: dict[str, Any] = {"model": "structure", "pinned": action == "pin"}
     parameters: dict[str, dict[str, Any]] = {}
+    late: dict[int | str, dict[str, Any]] = {}
     if action in ("load", "unload"):
         parameters["timeout_s"] = number(DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
         if action == "load":
@@ -139,6 +145,11 @@ def order(action: str) -> dict[str, Any]:
             "pending": [],
             "errors": {},
         }
+        late[409] = {
+            "model": answers.OrderAnswer,
+            "description": "Not done in time: `pending` and `errors` say where.",
+            "content": json_example({**example, **NOT_DONE}),
+        }
     return {
         "summary": f"{action.capitalize()} a model",
         "operation_id": f"{action}Model",
@@ -148,7 +159,7 @@ def order(action: str) -> dict[str, Any]:
                 "description": "As ordered.",
                 "content": json_example(example),
             },
-            409: {"description": "Not done in time: `pending` and `errors` say where."},
+            **late,
             **OPERATOR_ERRORS,
         },
         **_query(**parameters),

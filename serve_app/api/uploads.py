@@ -33,7 +33,7 @@ from serve_app.policy.upload_parts import received
 from serve_app.settings import AppSettings
 
 PATH = "/v1/uploads"
-RANGE_HEADER = "content-range"
+RANGE_HEADER = "Content-Range"
 # Names that other protocols for uploads have for it.
 OFFSET_HEADER, LENGTH_HEADER = "upload-offset", "upload-length"
 # Held in memory for each that is on its way, and lost if it breaks off with a server.
@@ -95,6 +95,7 @@ class UploadRoutes:
         given = range_of(request, upload)
         self._uploads.check(upload, given.at, given.size_bytes or 0)
         body = arrival_of(request).body
+        self._check_size(request)
         taking = _Taking(self._uploads, upload, given.size_bytes)
         try:
             await before(deadline, taking.run(body), given_up(request))
@@ -102,6 +103,13 @@ class UploadRoutes:
             facts = {"upload": upload_id, "file_bytes": body.size_bytes}
             context_of(request).facts |= facts
         return _answer(taking.upload, name)
+
+    def _check_size(self, request: Request) -> None:
+        """As ``Body.chunks`` does; but who sends a whole file hears how it comes nevertheless."""
+        size_bytes, most = declared_bytes(request.headers), self._settings.limits.max_request_bytes
+        if size_bytes > most:
+            what = f"The size in bytes of a part (send several, each with `{RANGE_HEADER}`)"
+            raise RequestTooLarge(what, size_bytes, most, "limits.max_request_bytes")
 
     async def delete(self, upload_id: str, request: Request) -> Response:
         """Forget an upload, whole or not."""

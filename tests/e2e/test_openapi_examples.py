@@ -51,9 +51,9 @@ NEEDS = {
     "getPaddleBatch": ["paddle_job"],
     "listUploads": ["upload"],
     "listFiles": ["file"],
-    "memory_v1_memory_get": ["job"],
-    "history_v1_memory_history_get": ["job"],
-    "tasks_v1_tasks_get": ["job"],
+    "getMemory": ["job"],
+    "getMemoryHistory": ["job"],
+    "listTasks": ["job"],
 }
 # Examples that are not answered as they show, and why.
 EXCEPTIONS = {

@@ -254,6 +254,7 @@ async def test_a_request_has_its_own_limit(tmp_path: Path) -> None:
         answer = await scene.client.put(path, content=DATA)
         error = answer.json()["error"]
         assert (answer.status_code, error["config_key"]) == (413, "limits.max_request_bytes")
+        assert "send several" in error["message"]
         assert (await send(scene, path, 0, DATA[:1000])).json()["received"] == 1000
 
 
