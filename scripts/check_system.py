@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import glob
 import importlib
 import importlib.util
+import os
 import platform
 import shutil
 import sys
@@ -35,9 +37,12 @@ SYSTEM_LIBRARIES = (
 TEST_PROGRAMS = (
     ("chromium", "chromium"),
     ("pdftotext", "poppler-utils"),
+    ("postgres", "postgresql"),
     ("promtool", "prometheus"),
     ("redis-server", "redis-server"),
 )
+# Debian keeps some of them out of PATH, by version.
+PROGRAM_FOLDERS = "/usr/lib/postgresql/*/bin"
 
 
 def python_problems(*, gpu: bool = False) -> list[str]:
@@ -87,7 +92,10 @@ def missing_packages() -> list[tuple[str, str]]:
 
 def missing_for_tests() -> list[str]:
     """The apt packages of programs that only tests run."""
-    return [package for program, package in TEST_PROGRAMS if shutil.which(program) is None]
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *glob.glob(PROGRAM_FOLDERS)])
+    return [
+        package for program, package in TEST_PROGRAMS if shutil.which(program, path=path) is None
+    ]
 
 
 def problems(*, gpu: bool = False) -> list[str]:

@@ -46,6 +46,7 @@ class RawRequest:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     body_read: bool = False
     received_bytes: int = 0
+    method: str = "POST"
 
     def leave(self) -> None:
         """Close the connection."""
@@ -58,7 +59,7 @@ class RawRequest:
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": self.method,
             "scheme": "http",
             "path": self.path,
             "raw_path": self.path.encode(),

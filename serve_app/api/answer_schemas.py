@@ -26,6 +26,7 @@ class ErrorFacts(Facts):
     value: float | None = None
     limit: float | None = None
     config_key: str | None = None
+    received: int | None = Field(None, description="Of an upload: where the next part begins")
 
 
 class ErrorAnswer(BaseModel):
@@ -137,6 +138,26 @@ class JobsAnswer(BaseModel):
     next: str | None = None
 
 
+class UploadAnswer(Facts):
+    """A file that comes in parts."""
+
+    id: str
+    name: str
+    bytes: int = Field(description="Of the whole file")
+    received: int = Field(description="Of them; the next part begins here")
+    complete: bool
+    created_at: str
+    expires_at: str
+    deleted: bool | None = None
+    links: dict[str, str]
+
+
+class UploadsAnswer(BaseModel):
+    """Uploaded files, newest first."""
+
+    uploads: list[UploadAnswer]
+
+
 class PaddleJobError(BaseModel):
     """Every error of the Job API."""
 
@@ -214,6 +235,20 @@ class MemoryAnswer(BaseModel):
     """Memory by domain."""
 
     domains: list[dict[str, Any]]
+
+
+class HistoryAnswer(Facts):
+    """Memory over the last hour; in columns, one per ``interval_s``. Times: seconds since 1970."""
+
+    at: float = Field(description="Of the last sample")
+    interval_s: float
+    window_s: float
+    thresholds: dict[str, float]
+    domains: list[dict[str, Any]]
+    now: list[dict[str, Any]] = Field(description="The domains, as /v1/memory tells them")
+    models: list[dict[str, Any]]
+    pools: dict[str, Any]
+    endings: list[dict[str, Any]] = Field(description="Of engines, and why")
 
 
 class TasksAnswer(BaseModel):

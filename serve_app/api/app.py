@@ -54,6 +54,7 @@ from serve_app.api.parse import ParseRoutes
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
 from serve_app.api.ui import UiRoutes, own_version
+from serve_app.api.uploads import RANGE_HEADER, UploadRoutes
 from serve_app.api.url_fetch import UrlFetcher
 from serve_app.errors import OcrServeError
 from serve_app.jobs.service import Jobs
@@ -69,6 +70,7 @@ CORS_HEADERS = (
     PRIORITY_HEADER,
     KEY_HEADER,
     LAST_ID_HEADER,
+    RANGE_HEADER,
 )
 DESCRIPTION = (
     "OCR and document parsing. `/ocr` and `/layout-parsing` speak the protocol of "
@@ -126,11 +128,12 @@ def build_http_app(
     guard = Guard(keys, keyless, settings)
     anybody, client, operators = (Depends(Needs(guard, role)) for role in ROLES)
     place = Depends(Passes(gate, Uploads(settings)))
+    uploads = None if jobs is None else jobs.uploads
     routers = [
         HealthRoutes(service, gate, guard, keys).router(anybody),
         DocumentationRoutes(app).router(anybody),
         ModelRoutes(service, guard).router(client),
-        ParseRoutes(service, settings, tasks, fetch).router(client, place),
+        ParseRoutes(service, settings, tasks, fetch, uploads).router(client, place),
         PaddlexRoutes(service, settings, tasks, fetch).router(client, place),
     ]
     if settings.ui.enabled:
@@ -143,6 +146,7 @@ def build_http_app(
         routers += [paddle.router(client, place), paddle.signed_router(anybody, place)]
         tasks_of_docling = DoclingTaskRoutes(service, settings, jobs, results, fetch)
         routers.append(tasks_of_docling.router(client, place))
+        routers.append(UploadRoutes(settings, jobs.uploads).router(client, place))
         files = MistralFileRoutes(service, settings, jobs, fetch)
         routers += [files.router(client, place), files.signed_router(anybody, place)]
     routers.append(LoaderRoutes(service, settings, tasks, fetch).router(client, place))

@@ -9,15 +9,9 @@ from pydantic import BaseModel
 from serve_app.api import answer_schemas as answers
 from serve_app.api import docling_schemas as schemas
 from serve_app.api.docling_request import DoclingOptions, SourceRequest
-from serve_app.api.examples import (
-    HELLO_PNG,
-    OUR_ERRORS,
-    json_body,
-    json_example,
-    our_error,
-    schema_of,
-)
+from serve_app.api.examples import OUR_ERRORS, json_body, json_example, our_error, schema_of
 from serve_app.api.foreign_errors import foreign_body
+from serve_app.api.hello_example import HELLO_PNG
 
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 

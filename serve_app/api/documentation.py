@@ -18,6 +18,7 @@ POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+FRAMEWORKS_ERRORS = ("HTTPValidationError", "ValidationError")
 SCHEMES: dict[str, dict[str, str]] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -37,9 +38,22 @@ class DescribedApp(FastAPI):
         """OpenAPI; made once."""
         if self.openapi_schema is None:
             self.openapi_schema = super().openapi()
+            _leave_out_frameworks_errors(self.openapi_schema)
             if self.asks_for_keys:
                 _describe_keys(self.openapi_schema, self)
         return self.openapi_schema
+
+
+def _leave_out_frameworks_errors(schema: dict[str, Any]) -> None:
+    """FastAPI promises a 422 of its own form on every route with parameters; none answers it."""
+    for name in FRAMEWORKS_ERRORS:
+        schema.get("components", {}).get("schemas", {}).pop(name, None)
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            content = operation["responses"].get("422", {}).get("content", {})
+            form = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+            if form.rsplit("/", 1)[-1] in FRAMEWORKS_ERRORS:
+                del operation["responses"]["422"]
 
 
 def _describe_keys(schema: dict[str, Any], app: FastAPI) -> None:

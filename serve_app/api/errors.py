@@ -28,6 +28,7 @@ from serve_app.errors import (
     InvalidRequest,
     LimitExceeded,
     OcrServeError,
+    UploadOffset,
 )
 from serve_app.storage import is_full, temporary_full
 
@@ -125,6 +126,8 @@ def _paddlex_message(exc: OcrServeError, message: str) -> str:
 def _details(exc: OcrServeError) -> dict[str, Any]:
     if isinstance(exc, LimitExceeded):
         return {"value": exc.value, "limit": exc.limit, "config_key": exc.config_key}
+    if isinstance(exc, UploadOffset):
+        return {"received": exc.received}
     return {}
 
 

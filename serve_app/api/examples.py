@@ -12,53 +12,17 @@ from pydantic import BaseModel
 
 from serve_app.api import answer_schemas as answers
 from serve_app.api import schemas
+from serve_app.api.hello_example import (
+    HELLO_BLOCK,
+    HELLO_DATA_INFO,
+    HELLO_DOCUMENT,
+    HELLO_LINE,
+    HELLO_PNG,
+)
 from serve_app.errors import BodyTooSlow, OcrServeError, RequestTooLarge
 
-# A PNG of 150 x 40 pixels that says "Hello 42".
-HELLO_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAJYAAAAoAQAAAAA0uj5KAAAArUlEQVR42u2SsQ3CMBBFnx0EHgKJBRgi4zAFWIgBGA"
-    "FGYIPQUSIGQCBRUkUpEoRtCifhkixAwVVfz/++76RTgX45zbD+rGHntMuKYKPcHYe99lo/jloU2EufgU3vD/ckVPhV"
-    "h3n82jqVCaYNQElomdMlOJVpSBuW+KgKvBV5BuDGW+RFp6Ea7HFY5Ig9XiQhXc0e069vXEZ9knl5cVla2MqZ56gJhH"
-    "s9n/rx+/sAmXQ06OifNK8AAAAASUVORK5CYII="
-)
 LOG_ID = "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"
 REQUEST_ID = "6f1c2a34-3c55-4d4c-9c1f-0d6d1f4c2a10"
-HELLO_LINE = {
-    "model_settings": {"use_doc_preprocessor": False, "use_textline_orientation": False},
-    "dt_polys": [[[9, 11], [123, 11], [123, 32], [9, 32]]],
-    "text_det_params": {
-        "limit_side_len": 64,
-        "limit_type": "min",
-        "thresh": 0.3,
-        "max_side_limit": 4000,
-        "box_thresh": 0.6,
-        "unclip_ratio": 1.5,
-    },
-    "text_type": "general",
-    "text_rec_score_thresh": 0.0,
-    "return_word_box": False,
-    "rec_texts": ["Hello 42"],
-    "rec_scores": [0.998],
-    "rec_polys": [[[9, 11], [123, 11], [123, 32], [9, 32]]],
-    "rec_boxes": [[9, 11, 123, 32]],
-}
-HELLO_BLOCK = {
-    "page_count": None,
-    "width": 150,
-    "height": 40,
-    "model_settings": {"use_table_recognition": True, "use_formula_recognition": False},
-    "parsing_res_list": [
-        {
-            "block_label": "text",
-            "block_content": "Hello 42",
-            "block_bbox": [9, 11, 123, 32],
-            "block_id": 0,
-            "block_order": 1,
-        }
-    ],
-    "overall_ocr_res": HELLO_LINE,
-}
-HELLO_DATA_INFO = {"width": 150, "height": 40, "type": "image"}
 TOO_LARGE = RequestTooLarge(
     "The size of the request body in bytes", 70_000_000, 67_108_864, "limits.max_request_bytes"
 )
@@ -70,7 +34,6 @@ TOO_SLOW = BodyTooSlow(
 )
 NO_ENCODING = "Content-Encoding 'br' is not supported: send gzip, or the body as it is"
 FROM_ELSEWHERE = "A web page of another site asks"
-CHART_NOTICE = "useChartRecognition was asked for, but this server has no model for charts"
 
 
 def json_example(example: object) -> dict[str, Any]:
@@ -193,11 +156,7 @@ def _layout_parsing(operation_id: str, summary: str) -> dict[str, Any]:
         "responses": {
             200: _answer(
                 schemas.LayoutParsingResponse,
-                {
-                    "layoutParsingResults": [_HELLO_PAGE],
-                    "dataInfo": HELLO_DATA_INFO,
-                    "notices": [CHART_NOTICE],
-                },
+                {"layoutParsingResults": [_HELLO_PAGE], "dataInfo": HELLO_DATA_INFO},
             ),
             **PADDLEX_ERRORS,
         },
@@ -256,19 +215,19 @@ OUR_ERRORS: dict[int | str, dict[str, Any]] = {
     504: our_error("The deadline passed", "deadline_exceeded", "The request's deadline has passed"),
 }
 
-MARKDOWN_EXAMPLE = "# Hello\n\nHello 42\n"
-HTML_EXAMPLE = "<!DOCTYPE html>\n<html>…<section><h1>Hello</h1><p>Hello 42</p></section>…</html>\n"
-HOCR_EXAMPLE = (
-    "<html>…<span class='ocr_line' title='bbox 9 11 123 32; x_wconf 99'>Hello 42</span>…</html>\n"
-)
-ALTO_EXAMPLE = "<alto>…<String HPOS='9' VPOS='11' … WC='0.998' CONTENT='Hello 42'/>…</alto>\n"
+MARKDOWN_EXAMPLE = "Hello 42\n"
+HTML_EXAMPLE = '<!DOCTYPE html>\n<html…<p dir="auto">Hello 42</p>\n…</html>\n'
+HOCR_EXAMPLE = '…<span class="ocr_line" …title="bbox …; x_wconf …">Hello 42</span>\n…</html>\n'
+ALTO_EXAMPLE = '…<String HPOS="…" VPOS="…" … CONTENT="Hello 42"/></TextLine>\n…</alto>\n'
 
 
 TEXT = {"type": "string"}
+UPLOAD_ID = "5f0c9a3e-2d0b-4c9d-8a53-9c1f8b1f3a77"
 # Of a JSON body, beside the parameters.
 EITHER = {
     "url": {"type": "string", "description": "Where the file is (url_fetch)"},
     "file": {"type": "string", "description": "The file, base64"},
+    "upload_id": {"type": "string", "description": "Of a file of /v1/uploads that is whole"},
 }
 
 
@@ -279,16 +238,16 @@ def parse(parameters: Sequence[dict[str, Any]]) -> dict[str, Any]:
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
-        "application/json": {"schema": {"type": "object", "properties": EITHER}},
-    }
-    page = {"page": 1, "width": 150, "height": 40, "dpi": None, "scale": 1.0, "text": ["Hello 42"]}
-    document = {
-        "document": {"type": "image", "pages": 1},
-        "pages": [{**page, "markdown": "Hello 42", "furniture": [], "result": HELLO_BLOCK}],
-        "notices": [],
+        "application/json": {
+            "schema": {"type": "object", "properties": EITHER},
+            "examples": {
+                "a picture": {"value": {"file": HELLO_PNG, "model": "structure"}},
+                "a large file": {"value": {"upload_id": UPLOAD_ID, "pages": "1"}},
+            },
+        },
     }
     content_of_answer = {
-        "application/json": {"example": document},
+        "application/json": {"example": HELLO_DOCUMENT},
         "text/markdown": {"schema": TEXT, "example": MARKDOWN_EXAMPLE},
         "text/plain": {"schema": TEXT, "example": "Hello 42\n"},
         "text/html": {"schema": TEXT, "example": HTML_EXAMPLE},
@@ -324,8 +283,9 @@ LIVEZ: dict[str, Any] = {
     },
 }
 
-_POOLS_READY = {"cpu": {"ready": True, "replicas": 1}}
-_POOLS_NOT_READY = {"cpu": {"ready": False, "replicas": 0}}
+_POOL = {"device": "cpu", "running_replicas": 1, "status": "HEALTHY"}
+_POOLS_READY = {"cpu": {**_POOL, "ready": True, "starts_empty": False}}
+_POOLS_NOT_READY = {"cpu": {**_POOL, "running_replicas": 0, "status": "UPDATING", "ready": False}}
 
 READYZ: dict[str, Any] = {
     "operation_id": "readyz",
@@ -343,13 +303,22 @@ READYZ: dict[str, Any] = {
     },
 }
 
-_ENGINE = {"pool": "cpu", "replica": "a1b2c3", "pid": 4711, "state": "READY"}
+_ENGINE = {
+    "pool": "cpu",
+    "replica_pid": 4700,
+    "engine": 1,
+    "pid": 4711,
+    "state": "READY",
+    "memory_bytes": 912_000_000,
+    "baseline_bytes": 533_000_000,
+    "pages": 60,
+}
 _READS = {"scripts": ["Latin", "Han"], "languages": ["zh", "en"]}
 _STRUCTURE = {
     "name": "structure",
     "pipeline": "PP-StructureV3",
     "state": "READY",
-    "engines": [{**_ENGINE, "memory_bytes": 912_000_000, "pages": 60}],
+    "engines": [_ENGINE],
     "references": 0,
     "loads": 1,
     **_READS,

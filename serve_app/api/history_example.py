@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from serve_app.api import answer_schemas as answers
 from serve_app.api.examples import json_example
 from serve_app.api.operator_examples import OPERATOR_ERRORS
 
 _GIB = 2**30
 HISTORY: dict[str, Any] = {
+    "operation_id": "getMemoryHistory",
     "summary": "Memory over the last hour",
     "openapi_extra": {
         "parameters": [
@@ -21,6 +23,7 @@ HISTORY: dict[str, Any] = {
     "responses": {
         **OPERATOR_ERRORS,
         200: {
+            "model": answers.HistoryAnswer,
             "description": "Samples in columns, one per `interval_s`; as they are now: the domains "
             "as /v1/memory tells them, models, the pools' pages and the last ended engines. Times: "
             "seconds since 1970.",

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from starlette.responses import Response
+
 from serve_app.api import answer_schemas as answers
-from serve_app.api.examples import EITHER, OUR_ERRORS, TEXT, json_example, our_error
+from serve_app.api.examples import (
+    EITHER,
+    MARKDOWN_EXAMPLE,
+    OUR_ERRORS,
+    TEXT,
+    UPLOAD_ID,
+    json_example,
+    our_error,
+)
+from serve_app.api.hello_example import HELLO_DOCUMENT, HELLO_PNG
 from serve_app.api.job_views import job_view, page_view
+from serve_app.api.json_pieces import dump
 from serve_app.api.parse_params import openapi_parameters
 from serve_app.jobs.records import StoredPage
 from serve_app.policy.job import Job
@@ -71,7 +84,13 @@ def submit(settings: AppSettings) -> dict[str, Any]:
     content = {
         "multipart/form-data": {"schema": form},
         "application/octet-stream": {"schema": file},
-        "application/json": {"schema": {"type": "object", "properties": EITHER}},
+        "application/json": {
+            "schema": {"type": "object", "properties": EITHER},
+            "examples": {
+                "a picture": {"value": {"file": HELLO_PNG, "model": "ocr", "deadline_s": 60}},
+                "a large file": {"value": {"upload_id": UPLOAD_ID, "format": "json"}},
+            },
+        },
     }
     number = {"type": "number", "exclusiveMinimum": 0, "maximum": settings.jobs.deadline_s}
     own = [
@@ -141,9 +160,10 @@ CANCEL: dict[str, Any] = {
         **_ERRORS,
     },
 }
-_PAGE = page_view(_RUNNING, StoredPage(9, 41_000, number=10))
+_PAGE = dump(page_view(replace(_RUNNING, pages=1), StoredPage(0, 41_000, number=1))).decode()
 EVENTS: dict[str, Any] = {
     "operation_id": "watchJob",
+    "response_class": Response,
     "summary": "State, pages and end, as server-sent events",
     "openapi_extra": {
         "parameters": [
@@ -156,7 +176,7 @@ EVENTS: dict[str, Any] = {
             "content": {
                 "text/event-stream": {
                     "schema": TEXT,
-                    "example": f"event: page\nid: 10\ndata: {_PAGE}\n\n",
+                    "example": f"event: page\nid: 1\ndata: {_PAGE}\n\n",
                 }
             },
         },
@@ -167,7 +187,14 @@ _FORM = [
     _parameter("format", {"type": "string"}, "As of `/v1/parse`; default: as submitted"),
     _parameter("images", {"type": "string"}, "As of `/v1/parse`; default: as submitted"),
 ]
-_DOCUMENT = {"text/markdown": {"schema": TEXT, "example": "# Hello\n\nHello 42\n"}}
+_DOCUMENT = {
+    "model": answers.ParsedDocument,
+    "description": "As of `/v1/parse`: JSON with `format=json` or `chunks`",
+    "content": {
+        "application/json": {"example": HELLO_DOCUMENT},
+        "text/markdown": {"schema": TEXT, "example": MARKDOWN_EXAMPLE},
+    },
+}
 RESULT: dict[str, Any] = {
     "operation_id": "getJobResult",
     "summary": "The document, in any form",
@@ -178,7 +205,7 @@ RESULT: dict[str, Any] = {
         ]
     },
     "responses": {
-        200: {"description": "As of `/v1/parse`", "content": _DOCUMENT},
+        200: _DOCUMENT,
         409: our_error("It is not done", "job_not_done", "The job is running"),
         **_ERRORS,
     },
@@ -187,10 +214,11 @@ PAGE: dict[str, Any] = {
     "operation_id": "getJobPage",
     "summary": "One page, in any form",
     "openapi_extra": {"parameters": _FORM},
-    "responses": {200: {"description": "As of `/v1/parse`", "content": _DOCUMENT}, **_ERRORS},
+    "responses": {200: _DOCUMENT, **_ERRORS},
 }
 IMAGE: dict[str, Any] = {
     "operation_id": "getJobPageImage",
+    "response_class": Response,
     "summary": "A picture of a page",
     "openapi_extra": {
         "parameters": [

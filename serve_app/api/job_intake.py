@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from serve_app.api.auth import caller_of
 from serve_app.api.body import Body
 from serve_app.api.context import plain_token
 from serve_app.api.file_text import json_of
@@ -17,6 +18,7 @@ from serve_app.api.parse_params import ParseParams, once, read_params
 from serve_app.api.upload import Upload, read_upload
 from serve_app.document import PAGE_IMAGE, PredictOptions
 from serve_app.errors import InvalidRequest, UrlRefused
+from serve_app.jobs.uploads import StoredUploads
 from serve_app.messages import Priority
 from serve_app.policy.url_guard import is_address, pinned, target_of
 from serve_app.settings import AppSettings
@@ -25,32 +27,41 @@ KEY_HEADER = "idempotency-key"
 DEADLINE, VISUALIZE, PRIORITY = "deadline_s", "visualize", "priority"
 CALLBACK = "callback_url"
 MAX_CALLBACK_CHARS = 2000
+# Members of a JSON body that name the file.
+SOURCES = ("url", "file", "upload_id")
 
 
-async def read_submission(body: Body, fetch: Fetch) -> Upload:
+async def read_submission(body: Body, fetch: Fetch, uploads: StoredUploads | None) -> Upload:
     """The file, and the text fields beside it.
 
-    JSON has ``url``, or ``file`` in base64; its other members are the parameters.
+    JSON has ``url``, ``file`` in base64, or ``upload_id``; its other members are the parameters.
 
     Raises:
-        OcrServeError: see ``read_upload`` and ``decode_file``.
+        OcrServeError: see ``read_upload``, ``decode_file`` and ``StoredUploads.read``.
     """
     if not is_json(body.request.headers.get("content-type", "")):
         return await read_upload(body, fetch)
     value, text = await json_of(body)
     if not isinstance(value, dict):
-        raise InvalidRequest("The JSON body must be an object with `url` or `file`")
-    url, file = value.pop("url", None), value.pop("file", None)
-    given = url if file is None else file
-    if (url is None) == (file is None) or not isinstance(given, str):
-        raise InvalidRequest("Give one of `url` and `file`, as a string")
-    if url is not None and not is_url(given):
+        raise InvalidRequest("The JSON body must be an object with `url`, `file` or `upload_id`")
+    sources = {name: value.pop(name) for name in SOURCES if value.get(name) is not None}
+    (source, given), *more = sources.items() or [("", None)]
+    if more or not isinstance(given, str):
+        raise InvalidRequest("Give one of `url`, `file` and `upload_id`, as a string")
+    fields = {k: _text(v) for k, v in value.items() if k not in SOURCES}
+    if source == "upload_id":
+        if uploads is None:
+            raise InvalidRequest("`upload_id`: this server keeps no files (jobs.enabled)")
+        caller = caller_of(body.request)
+        kept, name = await uploads.read(given, caller, body.hold)
+        return Upload(kept, fields, name)
+    if source == "url" and not is_url(given):
         raise InvalidRequest("`url` must begin with http:// or https://")
     if text is None:
         data = await decode_file(given, fetch, body.hold)
     else:
         data = await text.decoded(fetch, body.hold)
-    return Upload(data, {k: _text(v) for k, v in value.items()})
+    return Upload(data, fields)
 
 
 def _text(value: object) -> str:

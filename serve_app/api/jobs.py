@@ -65,7 +65,7 @@ class JobRoutes(JobHandlers):
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         key = idempotency_key(request)
         arrival = arrival_of(request)
-        read = read_submission(arrival.body, self._fetch)
+        read = read_submission(arrival.body, self._fetch, self._jobs.uploads)
         upload = await before(deadline, read, given_up(request))
         arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)

@@ -28,6 +28,15 @@ class TikaText(BaseModel):
     content_type: str = Field(alias="Content-Type")
 
 
+_NAME = {
+    "name": "X-Filename",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "What the file is called",
+    "example": "paper.pdf",
+}
+
+
 def _raw(
     operation_id: str, summary: str, model: type[BaseModel], example: object
 ) -> dict[str, Any]:
@@ -36,13 +45,16 @@ def _raw(
     return {
         "operation_id": operation_id,
         "summary": summary,
-        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+        "openapi_extra": {
+            "parameters": [_NAME],
+            "requestBody": {"required": True, "content": content},
+        },
         "responses": {200: {"model": model, "content": json_example(example)}, **OUR_ERRORS},
     }
 
 
 _PAGE = {
-    "page_content": "# Hello\n\nHello 42",
+    "page_content": "Hello 42",
     "metadata": {"page": 0, "page_label": "1", "source": "paper.pdf"},
 }
 PROCESS = _raw("process", "A file's pages (Open WebUI's external loader)", LoadedPages, [_PAGE])
@@ -50,5 +62,10 @@ TIKA = _raw(
     "tikaText",
     "A file's text (Apache Tika)",
     TikaText,
-    {"Content-Type": "application/pdf", "xmpTPg:NPages": "1", "X-TIKA:content": "Hello 42\n"},
+    {
+        "Content-Type": "application/pdf",
+        "xmpTPg:NPages": "1",
+        "resourceName": "paper.pdf",
+        "X-TIKA:content": "Hello 42\n",
+    },
 )

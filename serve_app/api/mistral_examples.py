@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from serve_app.api import mistral_schemas as schemas
-from serve_app.api.examples import HELLO_PNG, OUR_ERRORS, json_body, json_example, our_error
+from serve_app.api.examples import OUR_ERRORS, json_body, json_example, our_error
 from serve_app.api.foreign_errors import foreign_body
+from serve_app.api.hello_example import HELLO_PNG
 from serve_app.api.mistral_request import OcrRequest
 
 _ID = "5f0c9a3e-2d0b-4c9d-8a53-9c1f8b1f3a77"
@@ -49,18 +51,9 @@ _FILE = {
 _SIGNED = f"https://ocr.example.com/v1/files/{_ID}/signed?expires=1790014400&signature=9f86d0…"
 _PAGE = {
     "index": 0,
-    "markdown": "Hello 42\n\n![img-0.jpeg](img-0.jpeg)",
+    "markdown": "Hello 42",
     "dimensions": {"dpi": 144, "height": 40, "width": 150},
-    "images": [
-        {
-            "id": "img-0.jpeg",
-            "top_left_x": 9,
-            "top_left_y": 11,
-            "bottom_right_x": 123,
-            "bottom_right_y": 32,
-            "image_base64": None,
-        }
-    ],
+    "images": [],
 }
 _ANSWER = {
     "pages": [_PAGE],
@@ -144,6 +137,7 @@ def _download(operation_id: str, summary: str) -> dict[str, Any]:
     }
     return {
         "operation_id": operation_id,
+        "response_class": Response,
         "summary": summary,
         "responses": {200: {"description": "The file", "content": content}, **_ONE},
     }

@@ -20,6 +20,7 @@ from serve_app.api.jobs import NOT_A_PAGE
 from serve_app.api.signed_urls import Links, check, is_signed
 from serve_app.api.upload import read_upload
 from serve_app.clock import epoch
+from serve_app.document import FileBytes
 from serve_app.errors import InvalidRequest
 from serve_app.jobs.caller import Caller
 from serve_app.jobs.service import Jobs
@@ -83,7 +84,7 @@ class MistralFileRoutes:
     async def listed(self, request: Request) -> Response:
         """The caller's files, newest first."""
         found = await self._uploads.listed(caller_of(request))
-        views = [_view(upload, name) for upload, name in found]
+        views = [_view(upload, name) for upload, name in found if not upload.missing_bytes]
         return JSONResponse({"data": views, "object": "list", "total": len(views)})
 
     async def retrieve(self, file_id: str, request: Request) -> Response:
@@ -120,13 +121,12 @@ class MistralFileRoutes:
         arrival.enter()
         return await self._download(file_id, BY_URL, arrival.body.hold)
 
-    async def by_id(self, file_id: str, caller: Caller, grow: Grow) -> bytes:
+    async def by_id(self, file_id: str, caller: Caller, grow: Grow) -> FileBytes:
         """A file of the caller's; ``grow`` is asked for room first."""
-        upload, _ = await self._uploads.get(file_id, caller)
-        grow(upload.input_bytes)
-        return await self._uploads.data(file_id, caller)
+        data, _ = await self._uploads.read(file_id, caller, grow)
+        return data
 
-    async def by_url(self, url: str, grow: Grow) -> bytes | None:
+    async def by_url(self, url: str, grow: Grow) -> FileBytes | None:
         """The file behind a URL that was signed here; None: it is not one."""
         parts = urlsplit(url.strip())
         at = parts.path.rfind(f"{PATH}/")
@@ -140,7 +140,7 @@ class MistralFileRoutes:
     async def _download(self, file_id: str, caller: Caller, grow: Grow) -> Response:
         data = await self.by_id(file_id, caller, grow)
         headers = {**NOT_A_PAGE, "content-disposition": "attachment"}
-        return Response(data, media_type="application/octet-stream", headers=headers)
+        return Response(bytes(data), media_type="application/octet-stream", headers=headers)
 
 
 def _view(upload: Job, name: str) -> dict[str, Any]:

@@ -33,7 +33,20 @@ def _query(**schemas_by_name: dict[str, Any]) -> dict[str, Any]:
 
 
 _GIB = 2**30
+_ENGINE = {
+    "replica": "k3j9x1",
+    "model": "structure",
+    "facts": {
+        "engine": 1,
+        "pid": 4711,
+        "state": "READY",
+        "memory_bytes": 2 * _GIB,
+        "baseline_bytes": _GIB,
+        "pages": 60,
+    },
+}
 MEMORY: dict[str, Any] = {
+    "operation_id": "getMemory",
     "summary": "Memory by domain",
     "responses": {
         **OPERATOR_ERRORS,
@@ -55,7 +68,7 @@ MEMORY: dict[str, Any] = {
                             "reserved_bytes": 2 * _GIB,
                             "age_s": 0.4,
                             "replicas": ["k3j9x1"],
-                            "engines": [],
+                            "engines": [_ENGINE],
                             "open_entries": {"k3j9x1": 3},
                         }
                     ]
@@ -65,6 +78,7 @@ MEMORY: dict[str, Any] = {
     },
 }
 TASKS: dict[str, Any] = {
+    "operation_id": "listTasks",
     "summary": "What the last tasks cost",
     **_query(
         limit=number(DEFAULT_TASKS, MAX_TASKS),
@@ -108,10 +122,14 @@ TASKS: dict[str, Any] = {
 }
 
 
+NOT_DONE = {"complete": False, "done": False, "pending": ["k3j9x1"], "errors": {}}
+
+
 def order(action: str) -> dict[str, Any]:
     """Documentation of one of the operator's orders."""
     example: dict[str, Any] = {"model": "structure", "pinned": action == "pin"}
     parameters: dict[str, dict[str, Any]] = {}
+    late: dict[int | str, dict[str, Any]] = {}
     if action in ("load", "unload"):
         parameters["timeout_s"] = number(DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
         if action == "load":
@@ -127,6 +145,11 @@ def order(action: str) -> dict[str, Any]:
             "pending": [],
             "errors": {},
         }
+        late[409] = {
+            "model": answers.OrderAnswer,
+            "description": "Not done in time: `pending` and `errors` say where.",
+            "content": json_example({**example, **NOT_DONE}),
+        }
     return {
         "summary": f"{action.capitalize()} a model",
         "operation_id": f"{action}Model",
@@ -136,7 +159,7 @@ def order(action: str) -> dict[str, Any]:
                 "description": "As ordered.",
                 "content": json_example(example),
             },
-            409: {"description": "Not done in time: `pending` and `errors` say where."},
+            **late,
             **OPERATOR_ERRORS,
         },
         **_query(**parameters),

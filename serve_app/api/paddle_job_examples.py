@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.responses import Response
+
 from serve_app.api import answer_schemas as answers
-from serve_app.api.examples import TEXT, json_example
+from serve_app.api.examples import MARKDOWN_EXAMPLE, TEXT, json_example
 
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 _URL = f"https://ocr.example.com/api/v2/ocr/jobs/{_ID}"
@@ -53,10 +55,14 @@ _FORM = {
     "required": ["file", "model"],
     "properties": {
         "file": {"type": "string", "format": "binary"},
-        "model": {"type": "string", "description": "PP-OCRv6, PP-StructureV3, PaddleOCR-VL-1.6…"},
+        "model": {
+            "type": "string",
+            "description": "PP-OCRv6, PP-StructureV3, PaddleOCR-VL-1.6…",
+            "example": "PP-StructureV3",
+        },
         "optionalPayload": {"type": "string", "description": "Options as JSON"},
-        "pageRanges": {"type": "string", "example": "2,4-6"},
-        "batchId": {"type": "string"},
+        "pageRanges": {"type": "string", "description": "As `2,4-6`"},
+        "batchId": {"type": "string", "example": "monday"},
     },
 }
 _JSON = {
@@ -68,6 +74,7 @@ _JSON = {
         **{name: _FORM["properties"][name] for name in ("model", "pageRanges", "batchId")},  # type: ignore[index]
     },
 }
+_BY_URL = {"fileUrl": "https://example.com/paper.pdf", "model": "PaddleOCR-VL-1.6"}
 SUBMIT: dict[str, Any] = {
     "operation_id": "submitPaddleJob",
     "summary": "A document, as PaddleOCR's clients send it",
@@ -76,7 +83,7 @@ SUBMIT: dict[str, Any] = {
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": _FORM},
-                "application/json": {"schema": _JSON},
+                "application/json": {"schema": _JSON, "examples": {"a file": {"value": _BY_URL}}},
             },
         }
     },
@@ -105,13 +112,14 @@ def _signed(operation_id: str, summary: str, media_type: str, example: str) -> d
     refused = _error("The URL is not signed, or has expired", 403, "The URL has expired")
     return {
         "operation_id": operation_id,
+        "response_class": Response,
         "summary": summary,
         "description": "The URL is in the job's status; it needs no key, and expires.",
         "responses": {200: {"description": "The result", "content": content}, 403: refused},
     }
 
 
-_LINE = '{"logId":"…","result":{"layoutParsingResults":[…],"dataInfo":{…}},"errorCode":0}\n'
+_LINE = '{"logId":"…","result":{"layoutParsingResults":[…],"dataInfo":{…}},"errorCode":0…}\n'
 JSON_LINES = _signed("paddleJobLines", "The result", "application/x-ndjson", _LINE)
-MARKDOWN = _signed("paddleJobMarkdown", "The result as text", "text/markdown", "# Hello\n")
+MARKDOWN = _signed("paddleJobMarkdown", "The result as text", "text/markdown", MARKDOWN_EXAMPLE)
 IMAGE = _signed("paddleJobImage", "A picture", "image/jpeg", "…")

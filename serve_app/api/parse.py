@@ -15,6 +15,7 @@ from serve_app.api.parse_params import ParseParams, once, openapi_parameters, re
 from serve_app.api.request_task import RequestTask, RequestTasks
 from serve_app.api.upload import Upload
 from serve_app.documents.page_ranges import parse_page_ranges
+from serve_app.jobs.uploads import StoredUploads
 from serve_app.messages import Priority
 from serve_app.ports import DocumentService
 from serve_app.settings import AppSettings
@@ -29,9 +30,10 @@ class ParseRoutes:
         settings: AppSettings,
         tasks: RequestTasks,
         fetch: Fetch,
+        uploads: StoredUploads | None,
     ) -> None:
         self._service, self._tasks, self._fetch = service, tasks, fetch
-        self._settings = settings
+        self._settings, self._uploads = settings, uploads
 
     def router(self, *asked: Depends) -> APIRouter:
         """The route with its documentation; ``asked`` come before its handler."""
@@ -44,7 +46,7 @@ class ParseRoutes:
         """Read the file, then answer with all its pages or with an error, never with some."""
         deadline = deadline_of(request, self._settings.gateway.request_timeout_s)
         arrival = arrival_of(request)
-        read = read_submission(arrival.body, self._fetch)
+        read = read_submission(arrival.body, self._fetch, self._uploads)
         upload = await before(deadline, read, given_up(request))
         arrival.enter()
         context_of(request).facts["file_bytes"] = len(upload.data)

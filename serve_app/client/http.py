@@ -7,6 +7,7 @@ with the server's own words.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ import httpx
 PATIENCE_S = 120.0
 MAX_PAUSE_S = 10.0
 WATCH_S = 1.0
+UPLOADS = "/v1/uploads"
+# Larger files come in parts: a server takes 64 MiB at once unless it is told otherwise.
+LARGE_BYTES, PART_BYTES = 32 * 2**20, 16 * 2**20
 LATER = frozenset({429, 500, 502, 503, 504})
 
 
@@ -26,8 +30,16 @@ class ClientError(Exception):
     """A document has no result; ``str()`` says why, for people."""
 
 
-class NoJobs(ClientError):
+class NotHere(ClientError):
+    """The server has no such thing, or knows it no more."""
+
+
+class NoJobs(NotHere):
     """The server has no jobs."""
+
+
+class OffsetMoved(ClientError):
+    """A part of a file does not begin where the last one ended."""
 
 
 class JobClient:
@@ -55,6 +67,7 @@ class JobClient:
             base_url=url, headers=headers, timeout=timeout, transport=transport
         )
         self._patience_s = patience_s
+        self._uploading = asyncio.Lock()
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -67,9 +80,41 @@ class JobClient:
             NoJobs: this server has none.
             ClientError: it refuses the document, or cannot be reached.
         """
-        headers = {"idempotency-key": key, "content-type": "application/octet-stream"}
+        headers = {"idempotency-key": key}
+        if len(data) > LARGE_BYTES:
+            async with self._uploading:  # two of the same content are one upload
+                upload = await self._uploaded(data, key)
+                if upload is not None:
+                    named = {**params, "upload_id": upload["id"]}
+                    answer = await self._ask("POST", "/v1/jobs", json=named, headers=headers)
+                    with contextlib.suppress(NotHere):  # the job has a copy of its own
+                        await self._ask("DELETE", f"{UPLOADS}/{upload['id']}")
+                    return _object(answer)
+        headers["content-type"] = "application/octet-stream"
         answer = await self._ask("POST", "/v1/jobs", params=params, content=data, headers=headers)
         return _object(answer)
+
+    async def _uploaded(self, data: bytes, name: str) -> dict[str, Any] | None:
+        """A file in parts; one of this name that broke off before goes on. None: not here."""
+        try:
+            known = _object(await self._ask("GET", UPLOADS))["uploads"]
+            same = [one for one in known if (one["name"], one["bytes"]) == (name, len(data))]
+            announced = {"name": name, "bytes": str(len(data))}
+            upload = (
+                same[0] if same else _object(await self._ask("POST", UPLOADS, params=announced))
+            )
+        except NotHere:
+            return None
+        path = f"{UPLOADS}/{upload['id']}"
+        while (at := int(upload["received"])) < len(data):
+            part = data[at : at + PART_BYTES]
+            headers = {"content-range": f"bytes {at}-{at + len(part) - 1}/{len(data)}"}
+            try:
+                answer = await self._ask("PUT", path, content=part, headers=headers)
+            except OffsetMoved:  # of an answer that was lost, the part was not
+                answer = await self._ask("GET", path)
+            upload = _object(answer)
+        return upload
 
     async def watch(self, job_id: str) -> dict[str, Any]:
         """The job, when it has ended or after a second."""
@@ -154,7 +199,9 @@ def _error(response: httpx.Response) -> ClientError:
         text = f"the server answered {response.status_code}"
     if response.status_code == 404 and response.request.url.path.endswith("/v1/jobs"):
         return NoJobs(text)
-    return ClientError(text)
+    if text.startswith("upload_offset:"):
+        return OffsetMoved(text)
+    return NotHere(text) if response.status_code == 404 else ClientError(text)
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

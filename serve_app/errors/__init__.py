@@ -16,12 +16,15 @@
     │   │   ├── ImageTooLarge    422 image_too_large     pixels, side or aspect
     │   │   ├── FileTooDemanding 422 file_too_demanding  memory or time to parse it
     │   │   ├── AnswerTooLarge   422 answer_too_large
+    │   │   ├── TooManyParts     422 too_many_parts      of a file that comes in parts
     │   │   ├── BodyTooSlow      408 body_too_slow       then the connection is closed
     │   │   ├── TooManyRequests  429 too_many_requests   above a limit of the key's own
     │   │   ├── RequestTooLarge  413 request_too_large   bytes of the request
     │   │   └── PageTooLargeForBudget 413 page_too_large_for_budget could never fit, whatever waits
     │   └── UnsupportedEncoding  415 unsupported_encoding the body's; gzip is read
-    ├── FileNotKept              404 file_not_found      Mistral's files: none, or not yours
+    ├── FileNotKept              404 file_not_found      uploaded files: none, or not yours
+    ├── UploadIncomplete         409 upload_incomplete   not all of its parts have come
+    ├── UploadOffset             409 upload_offset       a part that begins at another byte
     ├── InvalidPath              400 invalid_path        it can be read in two ways
     ├── Unauthorized             401 unauthorized        no API key, or an unknown one
     ├── Forbidden                403 forbidden           the key's role is not enough
@@ -97,6 +100,8 @@ from serve_app.errors.jobs import (
     JobNotDone,
     JobNotFound,
     PageNotFound,
+    UploadIncomplete,
+    UploadOffset,
 )
 from serve_app.errors.pages import (
     DeadlineExceeded,
@@ -120,6 +125,7 @@ from serve_app.errors.requests import (
     PageTooLargeForBudget,
     RequestTooLarge,
     TooManyPages,
+    TooManyParts,
     UnknownModel,
     UnsupportedEncoding,
     UnsupportedFile,
@@ -173,11 +179,14 @@ __all__ = [
     "SpoolFull",
     "StorageFull",
     "TooManyPages",
+    "TooManyParts",
     "TooManyRequests",
     "Unauthorized",
     "UnknownModel",
     "UnsupportedEncoding",
     "UnsupportedFile",
+    "UploadIncomplete",
+    "UploadOffset",
     "UploadsFull",
     "UrlFetchDisabled",
     "UrlFetchFailed",

@@ -25,6 +25,25 @@ class FileNotKept(OcrServeError):
     status = 404
 
 
+class UploadIncomplete(OcrServeError):
+    """A file that comes in parts was named before all of it had come."""
+
+    code = "upload_incomplete"
+    status = 409
+
+
+class UploadOffset(OcrServeError):
+    """A part of a file does not begin where the last one ended.
+
+    Attributes:
+        received: bytes that are there: where the next part begins.
+    """
+
+    code = "upload_offset"
+    status = 409
+    received: int = 0
+
+
 class JobNotDone(OcrServeError):
     """The whole result of a job was asked for, but it has not ended, or not well."""
 

@@ -91,6 +91,12 @@ class UnsupportedEncoding(InvalidRequest):
     status = 415
 
 
+class TooManyParts(LimitExceeded):
+    """A file has come in as many parts as it may, and is not whole."""
+
+    code = "too_many_parts"
+
+
 class BodyTooSlow(LimitExceeded):
     """The request body was not there in time, or came too slowly."""
 

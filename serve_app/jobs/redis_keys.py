@@ -8,7 +8,7 @@ All keys have one hash tag, so that a cluster keeps them together: transactions 
     {ocr}:jobs:all, owner:<owner>, batch:<batch>   sorted sets: ids by number
     {ocr}:jobs:leases, deadlines, expiries, callbacks   sorted sets: ids by time
     {ocr}:jobs:waiting            hash: <priority>:<owner> -> jobs that are queued
-    {ocr}:jobs:open, running, served   hashes by owner
+    {ocr}:jobs:open, running, served, uploads, upload_bytes   hashes by owner
     {ocr}:jobs:totals             hash: open, bytes
     {ocr}:jobs:keys               hash: <owner>\\n<idempotency key> -> id
     {ocr}:jobs:adding, claiming   counters: who adds or claims watches them
@@ -118,6 +118,9 @@ def _differences(before: Job | None, after: Job | None) -> Iterator[tuple[str, s
         if job is None:
             continue
         yield "totals", "bytes", sign * job.stored_bytes
+        if job.kind == "upload":
+            yield "uploads", job.owner, sign
+            yield "upload_bytes", job.owner, sign * job.stored_bytes
         if not job.ended:
             yield "totals", "open", sign
             yield "open", job.owner, sign

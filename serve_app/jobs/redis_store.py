@@ -32,7 +32,15 @@ from serve_app.jobs.records import (
 )
 from serve_app.jobs.redis_keys import Keys, idempotency_field, write
 from serve_app.policy.job import Change, Job, JobRules, Lease, LeaseLost, claimed, page_stored
-from serve_app.policy.job_queue import QueueBounds, QueueView, choose, entry, place, refusal
+from serve_app.policy.job_queue import (
+    QueueBounds,
+    QueueView,
+    choose,
+    entry,
+    place,
+    refusal,
+    upload_refusal,
+)
 
 T = TypeVar("T")
 
@@ -68,6 +76,12 @@ class RedisStore:
         of_owner = int(await pipe.hget(self._keys("open"), job.owner) or 0)
         stored = int(totals.get("bytes", 0))
         refused = refusal(int(totals.get("open", 0)), of_owner, stored, job.stored_bytes, bounds)
+        if job.kind == "upload":
+            count, kept = [
+                int(await pipe.hget(self._keys(name), job.owner) or 0)
+                for name in ("uploads", "upload_bytes")
+            ]
+            refused = refused or upload_refusal(count, kept, job.stored_bytes, bounds)
         if refused is not None:
             raise refused
         served = None if of_owner or job.ended else await self._entry(pipe, job.owner)

@@ -40,7 +40,7 @@ from serve_app.page_codec import decode_result
 from serve_app.policy.job import Job, JobRules, cancelled
 from serve_app.policy.job_queue import QueueBounds
 from serve_app.ports import DocumentService
-from serve_app.settings import AppSettings
+from serve_app.settings import AppSettings, JobSettings
 from serve_app.task_ledger import TaskLedger
 
 log = logging.getLogger("ocr_serve.jobs")
@@ -125,12 +125,12 @@ class Jobs:
         self._store, self._files, self._report = store, files, ended
         own = settings.jobs
         self._rules = JobRules(own.max_failures, own.retention_s)
-        self._bounds = QueueBounds(own.max_queued, own.max_queued_per_owner, own.max_stored_bytes)
+        self._bounds = bounds_of(own)
         self._driver = Driver(
             service, store, files, settings, self.ledger, self.changes, self._has_ended
         )
         self._sweeper = Sweeper(store, files, self._rules, self._was_swept, counted)
-        self.uploads = StoredUploads(store, files, self._bounds, own.retention_s)
+        self.uploads = StoredUploads(store, files, self._bounds, own)
         self._secret: bytes | None = None
         self.stopping = False
 
@@ -347,6 +347,17 @@ class Jobs:
         if self.webhooks is not None and job.callback_url:
             self.webhooks.wake()
         self._report(job)
+
+
+def bounds_of(own: JobSettings) -> QueueBounds:
+    """As configured."""
+    return QueueBounds(
+        max_queued=own.max_queued,
+        max_queued_per_owner=own.max_queued_per_owner,
+        max_stored_bytes=own.max_stored_bytes,
+        max_uploads_per_owner=own.max_uploads_per_owner,
+        max_upload_bytes_per_owner=own.max_upload_bytes_per_owner,
+    )
 
 
 def _fingerprint(order: Order) -> str:

@@ -37,6 +37,7 @@ from serve_app.policy.job_queue import (
     entry,
     place,
     refusal,
+    upload_refusal,
 )
 
 T = TypeVar("T")
@@ -245,12 +246,25 @@ def _add(db: Connection, *, job: Job, spec: JobSpec, bounds: QueueBounds) -> Job
         (of_owner,) = db.execute(mine, (job.owner,)).fetchone()
         (stored,) = db.execute("SELECT coalesce(sum(stored_bytes), 0) FROM jobs").fetchone()
         refused = refusal(queued, of_owner, stored, job.stored_bytes, bounds)
+        if job.kind == "upload":
+            refused = refused or upload_refusal(*_like(db, job), job.stored_bytes, bounds)
         if refused is not None:
             raise refused
         if not of_owner:
             _enter(db, job.owner)
         db.execute(_INSERT, {**_columns(job), "spec": spec_to_text(spec).decode()})
     return job
+
+
+def _like(db: Connection, job: Job) -> tuple[int, int]:
+    """How many the owner has of this kind, and their bytes."""
+    sql = (
+        "SELECT count(*), coalesce(sum(stored_bytes), 0) FROM jobs WHERE owner = :owner "
+        "AND batch = :batch AND json_extract(job, '$.kind') = :kind"
+    )
+    wanted = {"owner": job.owner, "batch": job.batch, "kind": job.kind}
+    count, size_bytes = db.execute(sql, wanted).fetchone()
+    return int(count), int(size_bytes)
 
 
 def _enter(db: Connection, owner: str) -> None:

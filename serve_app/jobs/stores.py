@@ -1,4 +1,4 @@
-"""The stores of jobs as configured: a folder, or Redis and an object store."""
+"""The stores of jobs as configured: a folder; Redis or PostgreSQL, and an object store."""
 
 from __future__ import annotations
 
@@ -27,16 +27,30 @@ def stores_of(settings: JobSettings, environ: Mapping[str, str]) -> tuple[JobSto
     facts = {"folder": str(folder), "records": "folder", "files": settings.files_url or "folder"}
     made: JobStore = records
     if url is not None:
-        made = _redis(url)
-        facts["records"] = "redis"
+        made = _records(url)
+        facts["records"] = url.partition(":")[0]
     kept: FileStore = files if settings.files_url is None else _objects(settings.files_url)
     log.info("jobs are kept", extra=facts)
     return made, kept
 
 
+def _records(url: str) -> JobStore:
+    if url.startswith(("redis://", "rediss://")):
+        return _redis(url)
+    if url.startswith(("postgresql://", "postgres://")):
+        return _postgres(url)
+    raise ValueError("jobs.records_url must begin with redis://, rediss:// or postgresql://")
+
+
+def _postgres(url: str) -> JobStore:
+    try:
+        from serve_app.jobs.postgres_store import PostgresStore
+    except ImportError:
+        raise ValueError("jobs.records_url needs: pip install 'ocr-serve[postgres]'") from None
+    return PostgresStore(url)
+
+
 def _redis(url: str) -> JobStore:
-    if not url.startswith(("redis://", "rediss://")):
-        raise ValueError("jobs.records_url must begin with redis:// or rediss://")
     try:
         from serve_app.jobs.redis_store import RedisStore
     except ImportError:

@@ -82,6 +82,8 @@ class Job:
         pages_done: with a result, or failed for good.
         pages_failed: of those.
         input_bytes, result_bytes: stored.
+        missing_bytes, parts: of a file that comes in parts: what of ``input_bytes`` has not come
+            yet, and the names of those that have, in their order (``policy/upload_parts.py``).
         lease: of who drives it.
         not_before: it is not tried again before.
         failures, waits: tries in a row without a page: that failed; that failed or found no room.
@@ -127,6 +129,8 @@ class Job:
     callback_at: float | None = None
     callback_tries: int = 0
     callback_state: Literal["waiting", "delivered", "given_up"] = "waiting"
+    missing_bytes: int = 0
+    parts: tuple[str, ...] = ()
 
     @property
     def ended(self) -> bool:

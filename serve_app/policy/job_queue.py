@@ -91,11 +91,15 @@ class QueueBounds:
         max_queued: jobs that have not ended, of all owners.
         max_queued_per_owner: and of one.
         max_stored_bytes: of files and results.
+        max_uploads_per_owner, max_upload_bytes_per_owner: files that one owner has uploaded for
+            later, and their bytes, also those that have not come yet.
     """
 
     max_queued: int
     max_queued_per_owner: int
     max_stored_bytes: int
+    max_uploads_per_owner: int
+    max_upload_bytes_per_owner: int
 
 
 def refusal(
@@ -111,6 +115,24 @@ def refusal(
         most = bounds.max_stored_bytes
         text = f"{stored_bytes} of {most} bytes are stored (jobs.max_stored_bytes)"
         return StorageFull(f"{text}, and the file has {new_bytes}", RETRY_S)
+    return None
+
+
+def upload_refusal(
+    count: int, kept_bytes: int, new_bytes: int, bounds: QueueBounds
+) -> OcrServeError | None:
+    """Why an owner cannot upload one more file; None if it can.
+
+    Args:
+        count, kept_bytes: uploads that the owner has.
+    """
+    if count >= bounds.max_uploads_per_owner:
+        what, most = "The number of your uploaded files", bounds.max_uploads_per_owner
+        return TooManyRequests(what, count + 1, most, "jobs.max_uploads_per_owner", RETRY_S)
+    most = bounds.max_upload_bytes_per_owner
+    if kept_bytes + new_bytes > most:
+        what, key = "The bytes of your uploaded files", "jobs.max_upload_bytes_per_owner"
+        return TooManyRequests(what, kept_bytes + new_bytes, most, key, RETRY_S)
     return None
 
 

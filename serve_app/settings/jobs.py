@@ -27,7 +27,7 @@ class JobSettings(Strict):
     )
     records_url: str | None = Field(
         None,
-        description="redis:// or rediss://, for gateways on several machines; "
+        description="redis://, rediss:// or postgresql://, for gateways on several machines; "
         "$OCR_SERVE_JOBS_RECORDS_URL wins. Default: a database in `folder`.",
     )
     files_url: str | None = Field(
@@ -47,6 +47,20 @@ class JobSettings(Strict):
     )
     max_stored_bytes: PositiveInt = Field(
         20 * 2**30, description="Files and results together; beyond it no job is taken."
+    )
+    max_upload_bytes: PositiveInt = Field(
+        256 * 2**20,
+        description="A file that comes in parts (/v1/uploads); who parses it holds it in memory, "
+        "so `gateway.max_body_bytes_total` bounds it, too.",
+    )
+    max_upload_parts: PositiveInt = Field(
+        2000, description="Parts that it may come in; what a request brings is cut at 8 MiB."
+    )
+    max_uploads_per_owner: PositiveInt = Field(
+        1000, description="Files kept for later (/v1/uploads, /v1/files) of one API key."
+    )
+    max_upload_bytes_per_owner: PositiveInt = Field(
+        5 * 2**30, description="And their bytes, also those that have not come yet."
     )
     max_waiting: PositiveInt = Field(
         256, description="Requests per gateway that wait for a job, or hear of its pages."

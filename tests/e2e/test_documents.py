@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +18,7 @@ from serve_app.weights.pipeline_config import BF16_FLAGS
 from tests.corpus import corpus_file
 from tests.documents import encoded, page_text, text_pdf, text_picture
 from tests.e2e.server import Server
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -289,3 +292,27 @@ def test_columns_are_read_one_after_the_other(server: Server) -> None:
 
 def squeezed(text: str) -> str:
     return "".join(char for char in text.casefold() if char.isalnum())
+
+
+def test_an_upload_that_breaks_off_goes_on_where_it_was(server: Server) -> None:
+    """Behind Serve's proxy, which tells the gateway in its own way that a client has gone."""
+    data = text_pdf(1) + b"\n" * (10 * 2**20)
+    begun = server.http.post("/v1/uploads", params={"bytes": len(data), "name": "long.pdf"}).json()
+    path, upload_id = begun["links"]["self"], begun["id"]
+    half = len(data) - 2**20
+    with socket.create_connection(("127.0.0.1", server.http.base_url.port or 80)) as client:
+        head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+        client.sendall(head.encode() + data[:half])
+        time.sleep(0.5)  # else what is on its way goes with the connection
+
+    def received() -> int:
+        return int(server.http.head(path).headers["upload-offset"])
+
+    eventually(lambda: received() == half, 30, "what came is kept")
+    headers = {"content-range": f"bytes {half}-{len(data) - 1}/{len(data)}"}
+    whole = server.http.put(path, content=data[half:], headers=headers)
+    assert whole.status_code == 200, whole.text
+    assert whole.json()["complete"] is True
+    answer = server.http.post("/v1/parse", json={"upload_id": upload_id, "format": "text"})
+    assert page_text(1).splitlines()[0] in answer.text
+    assert server.http.delete(path).status_code == 200

@@ -1,9 +1,9 @@
 """The stores for several machines, against a real Redis and a real S3 server: the same contract as
-the embedded one's, and two gateways of which one is killed."""
+the embedded one's, and two gateways of which one is killed. ``test_postgres_store.py`` is the other
+one for records."""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import subprocess
 import uuid
@@ -13,19 +13,13 @@ from typing import Any
 
 import pytest
 
-from serve_app.clock import epoch
 from serve_app.errors import JobsUnavailable
-from serve_app.jobs.caller import Caller
-from serve_app.jobs.driver import Driver
-from serve_app.jobs.local_files import LocalFiles
-from serve_app.jobs.service import Jobs, Order
 from serve_app.jobs.stores import VARIABLE, stores_of
 from serve_app.settings import JobSettings
-from serve_app.testing.service import FakeDocumentService
-from tests import documents
 from tests.client_environment import python_with
 from tests.e2e.server import free_port
 from tests.e2e.waiting import eventually
+from tests.integration.two_gateways import one_ends_without_a_word
 from tests.unit.job_store_contract import (
     BOUNDS,
     SPEC,
@@ -33,7 +27,6 @@ from tests.unit.job_store_contract import (
     JobStoreContract,
     a_job,
 )
-from tests.unit.jobs_scene import job_settings
 
 redis = pytest.importorskip("redis", reason="the extra `redis` is not installed")
 from serve_app.jobs.redis_keys import Keys  # noqa: E402
@@ -93,15 +86,18 @@ class TestRedisStore(JobStoreContract):
         """After every kind of change, all of them are back at nothing."""
         await self.add(store, *(a_job(str(n), idempotency_key=str(n), batch="b") for n in range(4)))
         await self.claim(store, "t")
-        for n in range(4):
-            await store.remove(str(n))
+        await self.add(store, a_job("u", kind="upload", state="done", batch="uploads"))
+        for name in ("0", "1", "2", "3", "u"):
+            await store.remove(name)
         client = redis.Redis.from_url(self.url(store))
         left = {key.decode().rsplit(":", 1)[-1] for key in client.keys(keys("*"))}
         assert left <= {"totals", "open", "waiting", "running", "served", "number"} | {
             "adding",
             "claiming",
+            "uploads",
+            "upload_bytes",
         }
-        for name in ("totals", "open", "waiting", "running"):
+        for name in ("totals", "open", "waiting", "running", "uploads", "upload_bytes"):
             assert set(client.hvals(keys(name))) <= {b"0"}, name
 
     def url(self, store: RedisStore) -> str:
@@ -181,46 +177,4 @@ def test_which_stores_are_configured(tmp_path: Path) -> None:
 async def test_the_jobs_of_a_gateway_that_ends_without_a_word_go_on_in_another(
     redis_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No page is predicted twice but for those under way."""
-    settings = job_settings(lease_s=5, max_running=1)
-    held = asyncio.Event()
-    first = FakeDocumentService(settings=settings)
-    second = FakeDocumentService(settings=settings)
-
-    def gateway(service: FakeDocumentService) -> Jobs:
-        return Jobs(service, RedisStore(redis_url, keys), LocalFiles(tmp_path / "f"), settings)
-
-    one, two = gateway(first), gateway(second)
-    data = documents.tiff([(64, 48)] * 8)
-    info = await first.inspect(data)
-    from serve_app.document import PredictOptions
-    from serve_app.jobs.records import JobSpec
-
-    spec = JobSpec(info, tuple(range(8)), PredictOptions(), {})
-    real = Driver._keep
-
-    async def keep(self: Driver, turn: Any, page: Any) -> None:
-        await real(self, turn, page)
-        if page.index == 2 and self is one._driver:
-            held.set()
-            await asyncio.Event().wait()  # it is not heard of any more
-
-    async def silent(*args: Any) -> None:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(Driver, "_keep", keep)
-    monkeypatch.setattr("serve_app.jobs.driver.keep_lease", silent)
-    one.start()
-    job = await one.submit(Order("", data, spec, "ocr", "batch"))
-    await asyncio.wait_for(held.wait(), 20)
-    two.start()
-    everybody = Caller(all_jobs=True)
-    started = epoch()
-    done = await two.wait(job, everybody, 30)
-    assert (done.state, done.pages_done) == ("done", 8)
-    assert epoch() - started < 15
-    assert second.yielded == [3, 4, 5, 6, 7]
-    await two.close()
-    for task in asyncio.all_tasks():
-        if task is not asyncio.current_task():
-            task.cancel()
+    await one_ends_without_a_word(lambda: RedisStore(redis_url, keys), tmp_path, monkeypatch)

@@ -10,16 +10,29 @@ from typing import Any
 import pytest
 
 from serve_app.document import DocumentInfo, PageInfo, PredictOptions
-from serve_app.errors import JobNotFound, QueueFull, StorageFull, TooManyRequests
+from serve_app.errors import (
+    JobNotFound,
+    QueueFull,
+    StorageFull,
+    TooManyRequests,
+    UploadOffset,
+)
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage, Totals
 from serve_app.messages import Priority
 from serve_app.policy import webhook
 from serve_app.policy.job import Fault, Job, JobRules, Lease, LeaseLost, cancelled, ended, renewed
 from serve_app.policy.job_queue import QueueBounds
+from serve_app.policy.upload_parts import Part, part_stored
 
 RULES = JobRules(max_failures=3, retention_s=100.0)
-BOUNDS = QueueBounds(max_queued=100, max_queued_per_owner=50, max_stored_bytes=10**9)
+BOUNDS = QueueBounds(
+    max_queued=100,
+    max_queued_per_owner=50,
+    max_stored_bytes=10**9,
+    max_uploads_per_owner=3,
+    max_upload_bytes_per_owner=50,
+)
 MODELS = ("ocr", "structure")
 SPEC = JobSpec(
     DocumentInfo("pdf", (PageInfo(0, 10, 20), PageInfo(1, 30, 40))),
@@ -89,6 +102,34 @@ class JobStoreContract:
         assert await store.get("3") is None
         await store.update("1", partial(cancelled, now=5.0, rules=RULES))
         await store.add(a_job("3"), SPEC, replace(BOUNDS, max_queued=2, max_queued_per_owner=1))
+
+    async def test_uploads_have_bounds_of_their_owners(
+        self, store: JobStore, other: JobStore
+    ) -> None:
+        def upload(name: str, size_bytes: int = 10, owner: str = "alice") -> Job:
+            more: Any = {"kind": "upload", "batch": "uploads", "state": "done", "ended_at": 0.0}
+            return a_job(name, owner, input_bytes=size_bytes, **more)
+
+        await self.add(store, a_job("job", batch="uploads", input_bytes=500))
+        await self.add(store, upload("1", 20), upload("2", 20), upload("b", 50, "bob"))
+        with pytest.raises(TooManyRequests, match="max_upload_bytes_per_owner"):
+            await other.add(upload("3", 11), SPEC, BOUNDS)
+        await self.add(other, upload("3"))
+        with pytest.raises(TooManyRequests, match="max_uploads_per_owner"):
+            await store.add(upload("4", 0), SPEC, BOUNDS)
+        await other.remove("1")
+        await self.add(store, upload("4", 20))
+
+    async def test_a_part_is_seen_by_everybody(self, store: JobStore, other: JobStore) -> None:
+        more: Any = {"kind": "upload", "state": "done", "missing_bytes": 10}
+        await self.add(store, a_job("u", **more))
+        part = Part("p", at=0, size_bytes=4, expires_at=99.0)
+        after = await store.update("u", partial(part_stored, part=part, most_parts=2))
+        assert (after.missing_bytes, after.parts, after.expires_at) == (6, ("p",), 99.0)
+        assert await other.get("u") == after
+        with pytest.raises(UploadOffset):
+            await other.update("u", partial(part_stored, part=part, most_parts=2))
+        assert [job.id for job in await other.due(99.0, 10)] == ["u"]
 
     async def test_jobs_are_listed_newest_first(self, store: JobStore) -> None:
         await self.add(store, *(a_job(str(n), batch="b" if n % 2 else None) for n in range(4)))

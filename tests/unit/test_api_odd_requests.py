@@ -78,7 +78,7 @@ async def test_json_is_read_where_files_are() -> None:
         answer = await client.post("/v1/parse", json={"document": "x"})
         assert (answer.status_code, message(answer)) == (
             422,
-            "Give one of `url` and `file`, as a string",
+            "Give one of `url`, `file` and `upload_id`, as a string",
         )
 
 

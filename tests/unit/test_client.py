@@ -136,6 +136,80 @@ async def test_a_document_that_fails_is_told_and_does_not_stop_the_others(tmp_pa
         assert (await run(scene, tmp_path / "in")).count("done") == 1
 
 
+class Breaking(httpx.ASGITransport):
+    """Notes the parts that go over it; the line breaks at one of them."""
+
+    def __init__(self, app: Any, breaks_at: int | None = None) -> None:
+        super().__init__(app)
+        self.parts: list[str] = []
+        self._breaks_at = breaks_at
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            if len(self.parts) == self._breaks_at:
+                raise httpx.ConnectError("the line breaks")
+            self.parts.append(request.headers["content-range"])
+        return await super().handle_async_request(request)
+
+
+async def test_a_large_file_comes_in_parts_and_goes_on_in_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_http, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(client_http, "PART_BYTES", 10_000)
+    data = samples.tiff([(64, 48)] * 3)
+    async with job_scene(tmp_path) as scene:
+        broken, whole = Breaking(scene.app, breaks_at=1), Breaking(scene.app)
+        client = JobClient("http://test", patience_s=0, transport=broken)
+        with pytest.raises(ClientError, match="the line breaks"):
+            await client.submit(data, {"format": "text"}, "key")
+        await client.close()
+        assert scene.service.calls == []
+        client = JobClient("http://test", transport=whole)
+        jobs = [await client.submit(data, {"format": "text"}, "key") for _ in range(2)]
+        await client.close()
+        assert jobs[0]["id"] == jobs[1]["id"]
+        size = len(data)
+        first, last = f"bytes 10000-19999/{size}", f"bytes 20000-{size - 1}/{size}"
+        assert broken.parts + whole.parts[:2] == [f"bytes 0-9999/{size}", first, last]
+        assert (await scene.job(jobs[0]["id"], wait=30))["state"] == "done"
+        assert bytes(scene.service.calls[0].data) == data
+        assert (await scene.client.get("/v1/uploads")).json() == {"uploads": []}
+
+
+async def test_a_part_that_came_though_its_answer_did_not_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pause: list[float]
+) -> None:
+    monkeypatch.setattr(client_http, "LARGE_BYTES", 10_000)
+    monkeypatch.setattr(client_http, "PART_BYTES", 10_000)
+
+    class Loses(Breaking):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            response = await super().handle_async_request(request)
+            if request.method == "PUT" and len(self.parts) == 1:
+                raise httpx.ReadError("the answer is lost")
+            return response
+
+    data = samples.tiff([(64, 48)] * 3)
+    async with job_scene(tmp_path) as scene:
+        client = JobClient("http://test", transport=Loses(scene.app))
+        job = await client.submit(data, {}, "key")
+        await client.close()
+        assert (await scene.job(job["id"], wait=30))["state"] == "done"
+        assert bytes(scene.service.calls[0].data) == data
+
+
+async def test_a_server_without_uploads_gets_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_http, "LARGE_BYTES", 10)
+    monkeypatch.setattr(client_http, "UPLOADS", "/v1/nothing")
+    async with job_scene(tmp_path) as scene:
+        client = client_of(scene.app)
+        assert (await client.submit(PNG, {}, "key"))["id"]
+        await client.close()
+
+
 async def test_a_server_without_jobs_is_asked_for_the_whole(tmp_path: Path) -> None:
     tree(tmp_path / "in", "a.tiff")
     app = build_http_app(FakeDocumentService(), fake_settings())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serve_app.errors import OcrServeError
+from serve_app.errors import OcrServeError, TooManyRequests
 from serve_app.messages import Priority
 from serve_app.policy.job_queue import (
     Head,
@@ -14,6 +14,7 @@ from serve_app.policy.job_queue import (
     place,
     refusal,
     should_yield,
+    upload_refusal,
 )
 
 
@@ -113,7 +114,13 @@ def test_two_owners_get_as_many_pages_whatever_the_size_of_their_jobs(
     assert history.count("a") == pytest.approx(len(history) / 2, abs=8)
 
 
-BOUNDS = QueueBounds(max_queued=10, max_queued_per_owner=5, max_stored_bytes=100)
+BOUNDS = QueueBounds(
+    max_queued=10,
+    max_queued_per_owner=5,
+    max_stored_bytes=100,
+    max_uploads_per_owner=3,
+    max_upload_bytes_per_owner=50,
+)
 
 
 @pytest.mark.parametrize(
@@ -132,3 +139,16 @@ def test_what_is_refused(
     assert (error.code if isinstance(error, OcrServeError) else None) == code
     if error:
         assert error.retry_after_s
+
+
+@pytest.mark.parametrize(
+    ("count", "kept", "new", "key"),
+    [
+        (2, 40, 10, None),
+        (3, 0, 1, "jobs.max_uploads_per_owner"),
+        (0, 40, 11, "jobs.max_upload_bytes_per_owner"),
+    ],
+)
+def test_which_uploads_are_refused(count: int, kept: int, new: int, key: str | None) -> None:
+    error = upload_refusal(count, kept, new, BOUNDS)
+    assert (error.config_key if isinstance(error, TooManyRequests) else None) == key

@@ -58,7 +58,7 @@ def test_missing_venv_module_is_named_with_its_package(monkeypatch: pytest.Monke
 def test_what_only_tests_need_is_asked_for_by_tests_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda program, path: None)
     monkeypatch.setattr(check_system, "missing_packages", lambda: [("a library", "libgl1")])
     for arguments, packages in (
         (["--apt"], ["libgl1"]),
@@ -67,6 +67,18 @@ def test_what_only_tests_need_is_asked_for_by_tests_only(
         monkeypatch.setattr("sys.argv", ["check_system.py", *arguments])
         assert check_system.main() == 0
         assert capsys.readouterr().out.split() == packages
+
+
+def test_a_program_that_debian_keeps_apart_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(check_system, "PROGRAM_FOLDERS", str(tmp_path / "*" / "bin"))
+    assert "postgresql" in check_system.missing_for_tests()
+    program = tmp_path / "15" / "bin" / "postgres"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    assert "postgresql" not in check_system.missing_for_tests()
 
 
 def test_other_python_is_named_with_the_supported_ones(monkeypatch: pytest.MonkeyPatch) -> None:
