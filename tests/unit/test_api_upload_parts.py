@@ -82,7 +82,7 @@ async def test_a_file_in_parts_becomes_a_job(tmp_path: Path) -> None:
         asked_for = {"upload_id": upload_id, "model": "ocr"}
         job = (await scene.client.post("/v1/jobs", json=asked_for)).json()
         assert (await scene.job(job["id"], wait=30))["state"] == "done"
-        assert bytes(scene.service.calls[0].data) == DATA
+        assert bytes(scene.service.calls[0].request.data) == DATA
         wanted = await scene.client.post("/v1/parse", content=DATA)
         parsed = await scene.client.post("/v1/parse", json={"upload_id": upload_id})
         assert parsed.text == wanted.text

@@ -173,7 +173,7 @@ async def test_a_large_file_comes_in_parts_and_goes_on_in_the_next_run(
         first, last = f"bytes 10000-19999/{size}", f"bytes 20000-{size - 1}/{size}"
         assert broken.parts + whole.parts[:2] == [f"bytes 0-9999/{size}", first, last]
         assert (await scene.job(jobs[0]["id"], wait=30))["state"] == "done"
-        assert bytes(scene.service.calls[0].data) == data
+        assert bytes(scene.service.calls[0].request.data) == data
         assert (await scene.client.get("/v1/uploads")).json() == {"uploads": []}
 
 
@@ -196,7 +196,7 @@ async def test_a_part_that_came_though_its_answer_did_not_is_not_sent_again(
         job = await client.submit(data, {}, "key")
         await client.close()
         assert (await scene.job(job["id"], wait=30))["state"] == "done"
-        assert bytes(scene.service.calls[0].data) == data
+        assert bytes(scene.service.calls[0].request.data) == data
 
 
 async def test_a_server_without_uploads_gets_the_whole(
