@@ -222,6 +222,10 @@ ALTO_EXAMPLE = '…<String HPOS="…" VPOS="…" … CONTENT="Hello 42"/></TextL
 
 
 TEXT = {"type": "string"}
+_BYTES = {"schema": {"type": "string", "format": "binary"}, "example": "…"}
+# Beside types that programs which make clients do not know.
+AS_BYTES = {"application/octet-stream": _BYTES}
+PICTURE = {"image/jpeg": _BYTES, **AS_BYTES}
 UPLOAD_ID = "5f0c9a3e-2d0b-4c9d-8a53-9c1f8b1f3a77"
 # Of a JSON body, beside the parameters.
 EITHER = {

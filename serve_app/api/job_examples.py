@@ -12,6 +12,7 @@ from serve_app.api.examples import (
     EITHER,
     MARKDOWN_EXAMPLE,
     OUR_ERRORS,
+    PICTURE,
     TEXT,
     UPLOAD_ID,
     json_example,
@@ -25,7 +26,6 @@ from serve_app.jobs.records import StoredPage
 from serve_app.policy.job import Job
 from serve_app.settings import AppSettings
 
-BINARY = {"type": "string", "format": "binary"}
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 _AT = 1_790_000_000.0
 _QUEUED = Job(_ID, "", "structure", "batch", 100, _AT, _AT + 86_400, input_bytes=2_400_000)
@@ -232,7 +232,7 @@ IMAGE: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The picture",
-            "content": {"image/jpeg": {"schema": BINARY, "example": "…"}},
+            "content": PICTURE,
         },
         **_ERRORS,
     },

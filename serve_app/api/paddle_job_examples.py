@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from serve_app.api import answer_schemas as answers
-from serve_app.api.examples import MARKDOWN_EXAMPLE, TEXT, json_example
+from serve_app.api.examples import AS_BYTES, MARKDOWN_EXAMPLE, PICTURE, TEXT, json_example
 
 _ID = "0d9f6a3c5b1e4a7f8c2d6e5b4a3f2e1d"
 _URL = f"https://ocr.example.com/api/v2/ocr/jobs/{_ID}"
@@ -106,9 +106,11 @@ BATCH: dict[str, Any] = {
 }
 
 
-def _signed(operation_id: str, summary: str, media_type: str, example: str) -> dict[str, Any]:
-    schema = {"type": "string", "format": "binary"} if media_type.startswith("image") else TEXT
-    content = {media_type: {"schema": schema, "example": example}}
+def _text(media_type: str, example: str) -> dict[str, Any]:
+    return {media_type: {"schema": TEXT, "example": example}}
+
+
+def _signed(operation_id: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
     refused = _error("The URL is not signed, or has expired", 403, "The URL has expired")
     return {
         "operation_id": operation_id,
@@ -120,6 +122,10 @@ def _signed(operation_id: str, summary: str, media_type: str, example: str) -> d
 
 
 _LINE = '{"logId":"…","result":{"layoutParsingResults":[…],"dataInfo":{…}},"errorCode":0…}\n'
-JSON_LINES = _signed("paddleJobLines", "The result", "application/x-ndjson", _LINE)
-MARKDOWN = _signed("paddleJobMarkdown", "The result as text", "text/markdown", MARKDOWN_EXAMPLE)
-IMAGE = _signed("paddleJobImage", "A picture", "image/jpeg", "…")
+JSON_LINES = _signed(
+    "paddleJobLines", "The result", _text("application/x-ndjson", _LINE) | AS_BYTES
+)
+MARKDOWN = _signed(
+    "paddleJobMarkdown", "The result as text", _text("text/markdown", MARKDOWN_EXAMPLE)
+)
+IMAGE = _signed("paddleJobImage", "A picture", PICTURE)
