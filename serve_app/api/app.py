@@ -1,8 +1,8 @@
 """build_http_app(service, settings): the HTTP edge, without Ray and without a pipeline.
 
 One class of routes per file, each with the role that it needs (``auth.py``); ``context.py`` is
-around all of them, ``door.py`` looks at their paths, and ``errors.py`` writes every error. Bodies
-are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``.
+around all of them, ``request_path.py`` looks at their paths, and ``errors.py`` writes every error.
+Bodies are read by ``intake.py`` and ``upload.py``, answers are spooled by ``pages.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from serve_app.api.context import (
 from serve_app.api.docling import DoclingRoutes
 from serve_app.api.docling_tasks import DoclingTaskRoutes
 from serve_app.api.documentation import DescribedApp, DocumentationRoutes
-from serve_app.api.door import PathMiddleware
 from serve_app.api.errors import error_response, handle_http_exception
 from serve_app.api.gate import RequestGate
 from serve_app.api.headers import HeadersMiddleware
@@ -51,6 +50,7 @@ from serve_app.api.operator import OperatorRoutes
 from serve_app.api.paddle_jobs import PaddleJobRoutes
 from serve_app.api.paddlex import PaddlexRoutes
 from serve_app.api.parse import ParseRoutes
+from serve_app.api.request_path import PathMiddleware
 from serve_app.api.request_task import RequestTasks
 from serve_app.api.spool import Spools
 from serve_app.api.ui import UiRoutes, own_version
@@ -114,7 +114,7 @@ def build_http_app(
         version=own_version(),
         description=DESCRIPTION,
         openapi_url=None,  # like every way in, these are our own routes with a role
-        redirect_slashes=False,  # see ``door.py``
+        redirect_slashes=False,  # see ``request_path.py``
         lifespan=_with(jobs),
     )
     app.asks_for_keys = settings.auth.required

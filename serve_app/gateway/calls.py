@@ -33,7 +33,7 @@ async def answer_of(response: Any, who: str = "the worker") -> Any:
     except RayTaskError as error:
         cause = _raised(error)
         if isinstance(cause, OcrServeError):
-            raise _twin(cause) from None
+            raise _alone(cause) from None
         raise PageFailed(f"{who} raised {type(cause).__name__}") from None
     except (RayActorError, DeploymentUnavailableError) as error:
         raise ReplicaUnavailable(f"{who} is gone ({type(error).__name__})") from None
@@ -55,5 +55,6 @@ def _raised(error: RayTaskError) -> BaseException:
     return cause
 
 
-def _twin(error: OcrServeError) -> OcrServeError:
+def _alone(error: OcrServeError) -> OcrServeError:
+    """The same, without a traceback."""
     return type(error)(*error.args)

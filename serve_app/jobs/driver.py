@@ -24,7 +24,7 @@ from serve_app.jobs.job_changes import JobChanges
 from serve_app.jobs.ports import FileStore, JobStore
 from serve_app.jobs.records import JobSpec, StoredPage
 from serve_app.jobs.turn import Turn
-from serve_app.jobs.verdict import after_error, after_pages, told
+from serve_app.jobs.verdict import after_error, after_pages, disclosed
 from serve_app.page_codec import encode_result
 from serve_app.policy import job as jobs
 from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, LeaseLost
@@ -124,7 +124,7 @@ class Driver:
             return False
         self._changes.tell(job.id)
         if job.ended:
-            await self._through(job)
+            await self._tell_of(job)
             return True
         if before := self._turns.get(job.id):
             before.lose()  # this gateway's own, whose lease has lapsed
@@ -162,7 +162,7 @@ class Driver:
             if not isinstance(error, OcrServeError):
                 log.exception("job broken off", extra={"job": turn.job.id})
             else:
-                self._tell(turn.job.id, error)
+                self._log_undisclosed(turn.job.id, error)
             return after_error(turn, error, self._rules)
 
     async def _predict(self, turn: Turn) -> None:
@@ -211,7 +211,7 @@ class Driver:
             # Not `wait_for`: see ``changes.until_set``.
             await asyncio.wait({coming}, timeout=stall_s)
             if not coming.done():
-                raise told(PageFailed(f"no page came for {stall_s:g} s"))
+                raise disclosed(PageFailed(f"no page came for {stall_s:g} s"))
             return coming.result()
         except StopAsyncIteration:
             return None
@@ -224,17 +224,17 @@ class Driver:
         job_id = turn.job.id
         if isinstance(page, FailedPage):
             fault = Fault(page.error.code, page.error.client_message)
-            self._tell(job_id, page.error)
+            self._log_undisclosed(job_id, page.error)
             stored = StoredPage(page.index, 0, fault)
         else:
             # Encoded by the thread that writes it.
             parts = partial(encode_result, page)
-            size = await self._files.put(job_id, page_name(page.index), _Lazily(parts))
+            size = await self._files.put(job_id, page_name(page.index), _LazyParts(parts))
             stored = StoredPage(page.index, size)
         await self._store.store_page(job_id, turn.token, stored, epoch())
         self._changes.tell(job_id)
 
-    def _tell(self, job_id: str, error: OcrServeError) -> None:
+    def _log_undisclosed(self, job_id: str, error: OcrServeError) -> None:
         """Log what the job's owner is not told."""
         if error.outside:
             fields = {"job": job_id, "code": error.code, "detail": str(error)}
@@ -260,9 +260,9 @@ class Driver:
             fields = {"job": turn.job.id, "error": str(error)}
             log.error("job left to its lease", extra=fields)  # noqa: TRY400
             return
-        await self._through(job)
+        await self._tell_of(job)
 
-    async def _through(self, job: Job) -> None:
+    async def _tell_of(self, job: Job) -> None:
         self._changes.tell(job.id)
         if job.ended:
             self._ended(job)
@@ -272,7 +272,7 @@ class Driver:
                 await self._files.delete(job.id, INPUT)
 
 
-class _Lazily:
+class _LazyParts:
     """Parts that are made when they are iterated over."""
 
     def __init__(self, make: Callable[[], list[bytes]]) -> None:

@@ -18,14 +18,14 @@ from serve_app.errors import OcrServeError, PageFailed
 from serve_app.formats.assembly import Plan
 from serve_app.jobs.records import StoredPage
 from serve_app.jobs.service import Jobs
-from serve_app.jobs.verdict import told
+from serve_app.jobs.verdict import disclosed
 from serve_app.policy.job import Fault, Job
 from serve_app.ports import AssembledDocument, DocumentService, ModelStatus, Readiness
 
 
 def error_of(fault: Fault) -> OcrServeError:
     """A stored fault as an error again: its code and its text."""
-    error = told(PageFailed(fault.message))
+    error = disclosed(PageFailed(fault.message))
     error.code = fault.code
     return error
 

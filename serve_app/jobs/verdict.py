@@ -39,7 +39,7 @@ def after_pages(turn: Turn, pages: Sequence[StoredPage], rules: JobRules) -> Cha
     now = epoch()
     if len(pages) < turn.job.pages:
         if not turn.over:
-            raise told(PageFailed("not all pages came back"))
+            raise disclosed(PageFailed("not all pages came back"))
         return partial(handed_back, token=turn.token, now=now)
     faults = [page.fault for page in pages if page.fault is not None]
     end = partial(ended, token=turn.token, now=now, rules=rules)
@@ -48,7 +48,7 @@ def after_pages(turn: Turn, pages: Sequence[StoredPage], rules: JobRules) -> Cha
     return partial(end, state="done")
 
 
-def told(error: OcrServeError) -> OcrServeError:
+def disclosed(error: OcrServeError) -> OcrServeError:
     """``error``, whose text is our own: clients may read it."""
     error.outside = None
     return error

@@ -12,7 +12,7 @@ import pytest
 
 from serve_app.api.api_keys import ApiKey, ApiKeysError, new_key
 from serve_app.api.app import build_http_app
-from serve_app.api.door import PathMiddleware
+from serve_app.api.request_path import PathMiddleware
 from serve_app.settings import AppSettings
 from serve_app.testing.service import FakeDocumentService, FakeOperatorService, fake_settings
 from tests import documents
