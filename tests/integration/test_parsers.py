@@ -288,24 +288,33 @@ async def test_memory_beyond_the_limit_is_told_as_such(job: dict[str, int]) -> N
         assert 60 * MIB <= used < SMALL.memory_bytes
 
 
+async def process_of_next(host: psutil.Process, gone: int) -> psutil.Process:
+    """The next process that ``host`` starts for a file; ``gone``: the one of the last file."""
+
+    def found() -> list[psutil.Process]:
+        return [process for process in host.children() if process.pid != gone]
+
+    await happens(lambda: bool(found()), 5, "it has its process")
+    (process,) = found()
+    return process
+
+
 async def test_a_process_that_is_killed_from_outside_costs_the_file_another_try() -> None:
     async with parsing() as parsers:
-        await pid_of(parsers)
+        last = await pid_of(parsers)
         reading_it = asyncio.create_task(pid_of(parsers, sleep_s=1))
         (host,) = psutil.Process().children()
-        await happens(lambda: bool(host.children()), 5, "it has its process")
-        (first,) = host.children()
+        first = await process_of_next(host, last)
         first.kill()
         assert await reading_it != first.pid
 
 
 async def test_a_host_that_is_killed_takes_its_processes_with_it_and_is_replaced() -> None:
     async with parsing() as parsers:
-        await pid_of(parsers)
+        last = await pid_of(parsers)
         reading_it = asyncio.create_task(pid_of(parsers, sleep_s=1))
         (host,) = psutil.Process().children()
-        await happens(lambda: bool(host.children()), 5, "it has its process")
-        (first,) = host.children()
+        first = await process_of_next(host, last)
         os.kill(host.pid, signal.SIGKILL)
         assert await reading_it != first.pid
         await happens(lambda: is_gone(first), 5, "the other one has ended")

@@ -31,14 +31,16 @@ purify.addHook("afterSanitizeAttributes", (node) => {
   if (node.nodeName === "TH") node.setAttribute("scope", "col");
 });
 
-// Styles are dropped in any case. Renamed before they are parsed, they make no noise in the policy's
-// reports, in which something that matters would be lost. A template's content is dropped, too.
-const unstyled = (markup) => markup.replace(/<[^<>]*>?/g, (tag) => tag
+// Styles and handlers of events are dropped in any case. Renamed before they are parsed, they make no
+// noise in the policy's reports, in which something that matters would be lost: browsers report what
+// is only parsed, too. A template's content is dropped. In quotes, a tag may have any character.
+const TAG = /<(?:"[^"]*"|'[^']*'|[^<>])*>?/g;
+const unarmed = (markup) => markup.replace(TAG, (tag) => tag
   .replace(/^(<\/?)style(?![\w-])/i, "$1template")
   .replace(/^(<\/?)base(?![\w-])/i, "$1x-base")
-  .replace(/([\s"'/])style(?=[\s=])/gi, "$1data-style"));
+  .replace(/([\s"'/])(?=(?:style|on[a-z]+)[\s=])/gi, "$1data-"));
 
-export const clean = (markup) => purify.sanitize(unstyled(markup), RULES);
+export const clean = (markup) => purify.sanitize(unarmed(markup), RULES);
 
 /** A fragment for each piece of the text, in order. */
 export function pieces(text) {
