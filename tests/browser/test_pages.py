@@ -7,6 +7,8 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +84,30 @@ def test_nothing_is_shown_without_a_key_and_orders_are_for_operators(visit: Visi
     expect(page.get_by_role("button", name="Pin structure")).to_be_visible()
     assert page.evaluate("[...Object.keys(localStorage)]") == ["ocr-serve.theme"]
     assert OPERATOR not in page.evaluate("document.cookie + location.href")
+
+
+@pytest.mark.parametrize("button", ["Copy as curl", "Copy as Python"])
+def test_what_is_copied_asks_for_the_same(visit: Visit, tmp_path: Path, button: str) -> None:
+    page, name, data = visit.page, "it's a report.pdf", documents.text_pdf(["hello"])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.go()
+    choose_model(page, "ocr")
+    drop(page, name, data)
+    open_newest(page)
+    page.get_by_role("button", name=button).click()
+    expect(page.get_by_text(re.compile("(command|code) is copied"))).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download", exact=True).click()
+    wanted = download.value.path().read_text()
+
+    (tmp_path / name).write_bytes(data)
+    command = ["bash", "-c", copied] if "curl" in button else [sys.executable, "-c", copied]
+    environment = {**os.environ, "OCR_SERVE_KEY": OPERATOR}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
+    (written,) = (file for file in tmp_path.iterdir() if file.name != name)
+    assert written.suffix == ".md"
+    assert written.read_text().strip() == wanted.strip() != ""
 
 
 def test_a_dropped_pdf_shows_its_text_and_its_boxes_where_they_are(visit: Visit) -> None:

@@ -28,7 +28,7 @@ from tests.faults.scene import (
 
 pytestmark = pytest.mark.faults
 
-FAILURES, WARM_UP, CLIENTS = 200, 150, 4
+FAILURES, WARM_UP, CLIENTS = 200, 500, 4
 # A page of this size would be seen in the server's memory after two of them.
 PAGE_SIDE = 1024
 TWO_PAGES_BYTES = 2 * 3 * PAGE_SIDE * PAGE_SIDE
