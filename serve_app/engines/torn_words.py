@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from serve_app.documents.text_layer.values import LayerLine
+from serve_app.layout.script import is_hangul
 
 # Of the lines that end in hangul, so many end with a space where the file writes them.
 _LEAST, _LEAST_PART = 3, 0.15
@@ -19,12 +20,8 @@ def torn_lines(lines: Sequence[LayerLine]) -> frozenset[int]:
     ends = [
         index
         for index, line in enumerate(lines)
-        if line.chars and line.upright and _is_hangul(line.chars[-1].text)
+        if line.chars and line.upright and is_hangul(line.chars[-1].text[-1:])
     ]
     torn = frozenset(index for index in ends if lines[index].chars[-1].breaks == "\n")
     spaces = len(ends) - len(torn)
     return torn if spaces >= max(_LEAST, _LEAST_PART * len(ends)) else frozenset()
-
-
-def _is_hangul(text: str) -> bool:
-    return "\uac00" <= text[-1:] <= "\ud7a3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 
-from serve_app.layout.script import is_spaceless
+from serve_app.layout.script import is_hangul, is_spaceless
 
 SOFT_HYPHEN = "\u00ad"
 _HYPHENS = "-\u2010\u00ac"
@@ -62,15 +62,23 @@ def join_two(text: str, line: str, words: Set[str] = frozenset()) -> str:
     if not text or not line:
         return text or line
     if text[-1] == SOFT_HYPHEN:
+        if goes_on(text, line) or len(text) == 1:
+            return text[:-1] + line
         text = text[:-1]
-        if not text or line[0].isalpha():
-            return text + line
     if len(text) > 1 and not text[-2].isspace():
         if text[-1] in _HYPHENS:
             return _mended(text, line, words)
         if text[-1] == "=" and text[-2].isalpha() and line[0].islower():
             return text[:-1] + line  # a hyphen of a typewriter or of Fraktur, as it is read
     return text + space_between(text[-1], line[0]) + line
+
+
+def goes_on(text: str, line: str) -> bool:
+    """Whether a soft hyphen ends ``text``, and its last word goes on in ``line``."""
+    if not text.endswith(SOFT_HYPHEN):
+        return False
+    last, first = text[-2:-1], line[:1]
+    return is_hangul(first) if is_hangul(last) else first.isalpha()
 
 
 def space_between(last: str, first: str) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.layout.boxes import shared
-from serve_app.layout.joining import SOFT_HYPHEN
+from serve_app.layout.joining import SOFT_HYPHEN, goes_on
 from serve_app.layout.labels import TITLES
 from serve_app.layout.script import is_spaceless
 from serve_app.layout.unit import Row, columns_of
@@ -133,7 +133,7 @@ def _pitch(row: Row) -> float:
 def _runs_on(above: Row, below: Row) -> bool:
     """Whether a sentence goes on: the first line ends without a stop, the next begins small."""
     end, begin = above.text.rstrip()[-1:], below.text.lstrip()[:1]
-    if end == SOFT_HYPHEN and begin.isalpha():
+    if goes_on(above.text.rstrip(), begin):
         return True
     if begin and end and (is_spaceless(end) or is_spaceless(begin)):
         # Scripts without small letters: both lines fill the column, and no sentence has ended.
@@ -231,7 +231,7 @@ class _Lines:
     def are_apart(self) -> bool:
         """Whether each stands for itself: lines of an address, of a poem, of a list of contents."""
         small = sum(row.text.lstrip()[:1].islower() for row in self._rows)
-        small += sum(row.text.endswith(SOFT_HYPHEN) for row in self._rows[:-1])
+        small += sum(goes_on(row.text, below.text) for row, below in pairwise(self._rows))
         if small * 2 > len(self._rows) and not self.have_leaders:
             return False  # sentences that run on, in a narrow column
         return self.have_leaders or self.break_early or self.are_short or self.are_centred

@@ -30,6 +30,11 @@ def is_spaceless(character: str) -> bool:
     return code >= 0x0E00 and any(low <= code <= high for low, high in _SPACELESS)
 
 
+def is_hangul(character: str) -> bool:
+    """Whether it is a Korean syllable; not of an empty text."""
+    return "\uac00" <= character <= "\ud7a3"
+
+
 def is_wide(character: str) -> bool:
     """Whether it is drawn as a square: Han, kana, hangul and full-width forms."""
     return unicodedata.east_asian_width(character) in "WF"

@@ -52,7 +52,7 @@ def test_a_torn_word_is_one_word_in_the_text() -> None:
     assert "\u00ad" not in markdown_of(lines)
 
 
-@pytest.mark.parametrize("next_line", ["2) 감염병의 예방", "(이하 감염병)"])
-def test_what_begins_with_no_letter_is_no_rest_of_a_word(next_line: str) -> None:
+@pytest.mark.parametrize("next_line", ["2) 감염병의 예방", "(이하 감염병)", "www.nars.go.kr"])
+def test_what_begins_with_no_syllable_is_no_rest_of_a_word(next_line: str) -> None:
     text = " ".join(block.text for block in blocks_of(korean("우발적인 외래의 사고", next_line)))
     assert text.replace("\n", " ") == f"우발적인 외래의 사고 {next_line}"
