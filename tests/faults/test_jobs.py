@@ -147,7 +147,7 @@ def status_seconds(server: Server, job_id: str, count: int = 200) -> list[float]
 @pytest.mark.long
 def test_a_thousand_queued_jobs_are_no_load(before: Before) -> None:
     server = before.server
-    blocking = [submit(server, pages(60, sleep_s=1.0)) for _ in range(2)]
+    blocking = [submit(server, pages(300, sleep_s=1.0)) for _ in range(2)]
     empty = status_seconds(server, blocking[0])
     held = gateway_bytes(server)
     data, asked = page(), time.monotonic()
