@@ -33,6 +33,12 @@ class CodeText(LayerText):
     __slots__ = ()
 
 
+class TornText(LayerText):
+    """Of a line whose last word goes on in the next one, without a hyphen."""
+
+    __slots__ = ()
+
+
 class Sources(Sequence[LineSource]):
     """Where the texts of a result come from, as PaddleX goes on changing them."""
 
@@ -44,12 +50,6 @@ class Sources(Sequence[LineSource]):
 
     def __getitem__(self, index: Any) -> Any:
         return "layer" if isinstance(self._texts[index], LayerText) else "ocr"
-
-
-class TornText(LayerText):
-    """Of a line whose last word goes on in the next one, without a hyphen."""
-
-    __slots__ = ()
 
 
 def with_lines(result: Any, lines: Sequence[LayerLine], font: Any) -> Any:

@@ -29,7 +29,7 @@ from serve_app.jobs.records import (
     spec_from_text,
     spec_to_text,
 )
-from serve_app.policy.job import Change, Job, JobRules, Lease, LeaseLost, claimed, page_stored
+from serve_app.policy.job import Change, Job, JobRules, Lease, LeaseLost, claimed
 from serve_app.policy.job_queue import (
     QueueBounds,
     QueueView,
@@ -47,7 +47,15 @@ MAX_CONNECTIONS = 8
 # Others that change the same records were faster for so long.
 CONFLICT_S = 20.0
 _AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, OtherVersion)
+# The internal one: of a connection that the server has ended in this moment.
+_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    OtherVersion,
+)
 # On Python 3.10 another class than the built-in one.
 _TIMEOUTS = (asyncio.TimeoutError,)
 
@@ -130,22 +138,15 @@ class PostgresStore:
         self, lease: Lease, now: float, models: Collection[str], rules: JobRules
     ) -> Job | None:
         """See ``ports.JobStore``."""
-
-        def change(job: Job) -> Job:
-            return claimed(job, lease, now, rules)
-
         # Looked for without standing in line: with nobody waiting, nothing has to be written.
         if not (await self.queue(now, models)).heads:
             return None
+        change = partial(claimed, lease=lease, now=now, rules=rules)
         return await self._write(partial(_claim, now=now, models=models, change=change))
 
     async def store_page(self, job_id: str, token: str, page: StoredPage, now: float) -> Job:
         """See ``ports.JobStore``."""
-
-        def change(job: Job) -> Job:
-            failed = page.fault is not None
-            return page_stored(job, token, now, size_bytes=page.size_bytes, failed=failed)
-
+        change = page.change(token, now)
         return await self._write(partial(_store_page, job_id=job_id, page=page, change=change))
 
     async def pages(self, job_id: str, after: int = 0) -> Sequence[StoredPage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pydantic_core
@@ -18,7 +19,7 @@ from serve_app.document import (
     RequestIds,
 )
 from serve_app.option_values import OPTION_TYPES
-from serve_app.policy.job import Fault, Job
+from serve_app.policy.job import Change, Fault, Job, page_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class StoredPage:
     size_bytes: int
     fault: Fault | None = None
     number: int = 0
+
+    def change(self, token: str, now: float) -> Change:
+        """What becomes of its job, which the lease's holder ``token`` drives."""
+        failed = self.fault is not None
+        return partial(page_stored, token=token, now=now, size_bytes=self.size_bytes, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from serve_app.jobs.records import (
     spec_to_text,
 )
 from serve_app.jobs.redis_keys import Keys, idempotency_field, write
-from serve_app.policy.job import Change, Job, JobRules, Lease, LeaseLost, claimed, page_stored
+from serve_app.policy.job import Change, Job, JobRules, Lease, LeaseLost, claimed
 from serve_app.policy.job_queue import (
     QueueBounds,
     QueueView,
@@ -204,10 +204,7 @@ class RedisStore:
 
     async def store_page(self, job_id: str, token: str, page: StoredPage, now: float) -> Job:
         """See ``ports.JobStore``."""
-        failed = page.fault is not None
-
-        def change(job: Job) -> Job:
-            return page_stored(job, token, now, size_bytes=page.size_bytes, failed=failed)
+        change = page.change(token, now)
 
         async def work(pipe: Any) -> Job:
             def more(job: Job) -> None:

@@ -27,7 +27,7 @@ from serve_app.jobs.records import (
 )
 from serve_app.jobs.records import job_from_text as _job
 from serve_app.jobs.sqlite_schema import CALLBACK_AT, connect
-from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, claimed, page_stored
+from serve_app.policy.job import Change, Fault, Job, JobRules, Lease, claimed
 from serve_app.policy.job_queue import (
     Head,
     OwnerUse,
@@ -95,22 +95,15 @@ class SqliteStore:
         self, lease: Lease, now: float, models: Collection[str], rules: JobRules
     ) -> Job | None:
         """See ``ports.JobStore``."""
-
-        def change(job: Job) -> Job:
-            return claimed(job, lease, now, rules)
-
         # Looked for by the reader first: with nobody waiting, nothing has to be written.
         if not (await self.queue(now, models)).heads:
             return None
+        change = partial(claimed, lease=lease, now=now, rules=rules)
         return await self._writing.run(partial(_claim, now=now, models=models, change=change))
 
     async def store_page(self, job_id: str, token: str, page: StoredPage, now: float) -> Job:
         """See ``ports.JobStore``."""
-
-        def change(job: Job) -> Job:
-            failed = page.fault is not None
-            return page_stored(job, token, now, size_bytes=page.size_bytes, failed=failed)
-
+        change = page.change(token, now)
         return await self._writing.run(
             partial(_store_page, job_id=job_id, page=page, change=change)
         )

@@ -9,7 +9,7 @@ from html import escape
 from serve_app.layout.boxes import shared
 from serve_app.layout.joining import join
 from serve_app.layout.order import rows
-from serve_app.layout.unit import Row, Unit
+from serve_app.layout.unit import Unit
 
 # Of a cell's height: what it shares with the rows above and below to be in both.
 _BETWEEN = 0.3
@@ -78,7 +78,7 @@ class Grid:
 
 def grid_of(units: Sequence[Unit]) -> Grid:
     """The grid that lines of a table stand in."""
-    found = [_cells(row) for row in rows(units)]
+    found = [row.apart(_CELL_GAP) for row in rows(units)]
     columns = _columns(found)
     grid = Grid(len(columns))
     placed = [[_place(cell, columns) for cell in row] for row in found]
@@ -89,18 +89,6 @@ def grid_of(units: Sequence[Unit]) -> Grid:
         else:
             grid.rows.append(_merged(row))
     return grid
-
-
-def _cells(row: Row) -> list[list[Unit]]:
-    """Lines of a row; those with little space between are one cell."""
-    cells: list[list[Unit]] = []
-    for unit in row.cells:
-        near = cells and unit.box[0] - cells[-1][-1].box[2] < _CELL_GAP * row.height
-        if near:
-            cells[-1].append(unit)
-        else:
-            cells.append([unit])
-    return cells
 
 
 def _span(cell: Sequence[Unit]) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from serve_app.layout.order import rows
 from serve_app.layout.unit import Row, Unit
@@ -32,12 +31,7 @@ def apart(units: Sequence[Unit]) -> list[list[Unit]]:
 
 def beside(row: Row) -> list[Row]:
     """A row of titles cut where the next cell is far away."""
-    parts = [[row.cells[0]]]
-    for left, right in pairwise(row.cells):
-        if right.box[0] - left.box[2] > _BESIDE * row.height:
-            parts.append([])
-        parts[-1].append(right)
-    return [Row.of(part) for part in parts]
+    return [Row.of(part) for part in row.apart(_BESIDE)]
 
 
 def _goes_on(above: Row, below: Row) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from serve_app.document import Box, Line
 from serve_app.layout.boxes import union
@@ -54,7 +55,7 @@ class Unit:
 
 def unit_of(box: Box, line: Line, index: int, region: int | None) -> Unit:
     """Of a line: what is torn at its end has a soft hyphen, by which it is joined."""
-    text = line.text + SOFT_HYPHEN if line.is_torn and not line.is_code else line.text
+    text = line.text + SOFT_HYPHEN if line.is_torn else line.text
     return Unit(box, text, index, region, line.is_code)
 
 
@@ -95,6 +96,16 @@ class Row:
         """Of its lowest cell but for a stray tall one: the median."""
         heights = sorted(cell.height for cell in self.cells)
         return heights[len(heights) // 2]
+
+    def apart(self, gap: float) -> list[list[Unit]]:
+        """Its cells, cut where the white space between two is ``gap`` line heights or more."""
+        least = gap * self.height
+        parts = [[self.cells[0]]]
+        for left, right in pairwise(self.cells):
+            if right.box[0] - left.box[2] >= least:
+                parts.append([])
+            parts[-1].append(right)
+        return parts
 
     @property
     def region(self) -> int | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
+
 from serve_app.weights.errors import CacheBusy
 
 _MODE = 0o644
@@ -26,8 +28,6 @@ def exclusive(
     Raises:
         CacheBusy: the lock was not free within ``timeout_s`` seconds.
     """
-    import filelock
-
     lock = filelock.FileLock(path, mode=_MODE)
     try:
         try:
