@@ -13,6 +13,8 @@ from serve_app.layout.script import is_hangul
 
 # Of the lines that end in hangul, so many end with a space where the file writes them.
 _LEAST, _LEAST_PART = 3, 0.15
+# Of the font's size: white space at a line's end that had been enough for a syllable.
+_ROOM = 1.5
 
 
 def torn_lines(lines: Sequence[LayerLine]) -> frozenset[int]:
@@ -24,4 +26,13 @@ def torn_lines(lines: Sequence[LayerLine]) -> frozenset[int]:
     ]
     torn = frozenset(index for index in ends if lines[index].chars[-1].breaks == "\n")
     spaces = len(ends) - len(torn)
+    torn -= {index for index in torn if _has_room(lines, index)}
     return torn if spaces >= max(_LEAST, _LEAST_PART * len(ends)) else frozenset()
+
+
+def _has_room(lines: Sequence[LayerLine], index: int) -> bool:
+    """Whether the next line goes on farther than this one, which ended where it was to end."""
+    if index + 1 == len(lines):
+        return False
+    line, below = lines[index], lines[index + 1]
+    return below.box[2] - line.box[2] > _ROOM * line.chars[-1].size

@@ -39,6 +39,10 @@ def test_where_no_line_has_one_nothing_is_known() -> None:
     assert not any(lines_of("ab cd", "abc ab", "ab dd", "cd ab", "aa bb"))
 
 
+def test_a_line_that_ends_before_its_time_is_not_torn() -> None:
+    assert not lines_of("ab cd ", "ab ", "ab dd ", "cd", "aa bb aa bb ")[3]
+
+
 def korean(*texts: str) -> list[Line]:
     """Of which each is torn but the last."""
     lines = [line(words, 100, 100 + 25 * number) for number, words in enumerate(texts)]
