@@ -134,11 +134,14 @@ class _Composer:
         parts = beside(paragraph.rows[0]) if block.label in TITLES else []
         if len(paragraph.rows) == 1 and len(parts) > 1:
             for part in parts:
-                yield self._text_block(Paragraph([part]), below)
+                alike = headings.has_letters(part.text)  # hardly smaller than the largest
+                yield self._text_block(Paragraph([part]), below, is_heading=alike)
         else:
             yield block
 
-    def _text_block(self, paragraph: Paragraph, below: Paragraph | None) -> Block:
+    def _text_block(
+        self, paragraph: Paragraph, below: Paragraph | None, *, is_heading: bool = False
+    ) -> Block:
         region = self._region_of(paragraph.rows)
         lines = _lines_of(paragraph.rows)
         size = median(row.height for row in paragraph.rows) / self._size
@@ -147,7 +150,7 @@ class _Composer:
         label = region.label if region else "text"
         if label in TITLES and not headings.keeps_title(text, len(paragraph.rows)):
             label = "text"
-        is_heading = headings.is_heading(text, len(paragraph.rows), size)
+        is_heading = is_heading or headings.is_heading(text, len(paragraph.rows), size)
         is_top = box[1] < _TITLE_PART * self._page.height
         if label == "text" and is_heading:
             label = headings.title_label(size, is_top=is_top)

@@ -26,8 +26,13 @@ def is_heading(text: str, rows: int, size: float) -> bool:
     text = text.strip()
     if size < _LARGER or rows > _MOST_ROWS or not 2 <= len(text) <= _LONGEST:
         return False
+    return has_letters(text) and not text.endswith(_SENTENCE_ENDS)
+
+
+def has_letters(text: str) -> bool:
+    """Whether it is words more than numbers and signs."""
     letters = len(_LETTER.findall(text))
-    return letters * 2 >= len(text.replace(" ", "")) and not text.endswith(_SENTENCE_ENDS)
+    return letters > 0 and letters * 2 >= len(text.replace(" ", ""))
 
 
 def is_numbered_section(text: str, below: str) -> bool:
@@ -35,8 +40,7 @@ def is_numbered_section(text: str, below: str) -> bool:
     text = text.strip()
     if not _NUMBERED.match(text) or len(text) > _LONGEST_NUMBERED or text.endswith(_SENTENCE_ENDS):
         return False
-    letters = len(_LETTER.findall(text))
-    return letters * 2 >= len(text.replace(" ", "")) and len(below) > 1.5 * len(text)
+    return has_letters(text) and len(below) > 1.5 * len(text)
 
 
 def title_label(size: float, *, is_top: bool) -> str:

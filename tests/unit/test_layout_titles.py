@@ -35,6 +35,19 @@ def test_titles_side_by_side_are_two(label: str | None) -> None:
     assert titles([*heads, *below], *regions) == ["Receipt", "Payment part"]
 
 
+@pytest.mark.parametrize(
+    ("height", "found"), [(34, ["Receipt", "Payment part"]), (36, ["Receipt"])]
+)
+def test_of_a_row_of_titles_those_in_hardly_smaller_letters_are_titles(
+    height: int, found: list[str]
+) -> None:
+    """What has descenders is drawn taller; a number beside a title is none."""
+    second = "Payment part" if "Payment part" in found else "12 / 2020"
+    heads = [line("Receipt", 100, 100, 36), line(second, 500, 100, height)]
+    below = stack(prose("what was paid, and by whom", 4), 100, 200, 28)
+    assert titles([*heads, *below]) == found
+
+
 def test_a_title_of_two_lines_is_one() -> None:
     lines = [line("The long title of a document that", 200, 100), line("is centred", 320, 130)]
     region = Region("doc_title", around(lines))
