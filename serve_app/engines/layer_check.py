@@ -2,13 +2,14 @@
 
 A font's map to Unicode may name wrong letters throughout. What it says then looks like text, so
 only the page can tell. Fonts of a script that the recogniser does not know (its alphabet says
-which) are not compared.
+which) are not compared; and where some of their characters mean nothing, the others are kept, for
+the recogniser has nothing better.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -17,7 +18,7 @@ import numpy as np
 
 from serve_app.document import Box, DistrustedText
 from serve_app.documents.text_layer.rest import rest_with
-from serve_app.documents.text_layer.suspicion import without
+from serve_app.documents.text_layer.suspicion import MARK, broken, suspicious_fonts, without
 from serve_app.documents.text_layer.values import Char, LayerLine, PageLayer, Pixels, around
 
 # Reads pictures of lines, in this order.
@@ -34,6 +35,8 @@ MAX_FONTS = 32
 MIN_SIZE_PIXELS, MAX_SIZE_PIXELS = 9.0, 150.0
 MARGIN_PIXELS = 2
 
+# Dots from a title to its page: their number is not read, and is of no use.
+_LEADERS = frozenset(".…·․‥-_")
 _ALIKE = str.maketrans("“”„‟‘’‚‛–—‐‑−·", '""""' + "''''" + "-----" + ".")
 
 
@@ -44,7 +47,7 @@ class _Sample:
     quarters: int
 
     def count(self, font: int) -> int:
-        return sum(char.font == font for char in self.chars)
+        return sum(char.font == font and char.text not in _LEADERS for char in self.chars)
 
 
 def checked(
@@ -58,28 +61,53 @@ def checked(
         recognize: the recogniser.
         alphabet: the characters that it knows.
     """
-    liars = _liars(layer, pixels, recognize, alphabet)
-    if not liars:
-        return layer
-    sound = without(layer.lines, liars)
+    strange = _strange(layer.lines, alphabet)
+    doubtful = suspicious_fonts(layer.lines, layer.fonts)
+    left_out = {font: told for font, told in doubtful.items() if font not in strange}
+    kept = [
+        DistrustedText(told.font, f"{told.why} ({MARK}); the recogniser does not know the others")
+        for font, told in doubtful.items()
+        if font in strange
+    ]
+    sure = without(layer.lines, left_out, marked=strange)
+    left_out |= _liars(sure.kept, layer.fonts, pixels, recognize, alphabet)
+    sound = without(layer.lines, left_out, marked=strange)
+    told = [*left_out.values(), *kept]
+    if sound.left_out and not left_out:
+        told.append(broken(len(sound.left_out)))
     return replace(
         layer,
         lines=sound.kept,
-        distrusted=(*layer.distrusted, *liars.values()),
+        distrusted=(*layer.distrusted, *told),
         rest=rest_with(layer.rest, pixels, sound.left_out),
     )
 
 
+def _strange(lines: Iterable[LayerLine], alphabet: frozenset[str]) -> frozenset[int]:
+    """Fonts most of whose letters the recogniser does not know."""
+    letters: Counter[int] = Counter()
+    known: Counter[int] = Counter()
+    for char in (char for line in lines for char in line.chars):
+        if char.text.isalpha():
+            letters[char.font] += 1
+            known[char.font] += _normal(char.text) <= alphabet
+    return frozenset(font for font in letters if alphabet and known[font] * 2 < letters[font])
+
+
 def _liars(
-    layer: PageLayer, pixels: Pixels, recognize: Recognize, alphabet: frozenset[str]
+    lines: Iterable[LayerLine],
+    fonts: Sequence[str],
+    pixels: Pixels,
+    recognize: Recognize,
+    alphabet: frozenset[str],
 ) -> dict[int, DistrustedText]:
-    samples = _samples(layer.lines, alphabet)
+    samples = _samples(lines, alphabet)
     liars: dict[int, DistrustedText] = {}
     if len(samples) > MAX_FONTS:
         by_use = sorted(samples, key=lambda font: -sum(s.count(font) for s in samples[font]))
         for font in by_use[MAX_FONTS:]:
             why = f"more than {MAX_FONTS} fonts on a page: not compared with what is to be seen"
-            liars[font] = DistrustedText(layer.fonts[font], why)
+            liars[font] = DistrustedText(fonts[font], why)
             del samples[font]
     first = {font: found[:FIRST_SAMPLES] for font, found in samples.items()}
     compared = _compared(first, pixels, recognize, alphabet)
@@ -92,7 +120,7 @@ def _liars(
         agreed, of = agreed + compared[font][0], of + compared[font][1]
         if agreed < AGREEMENT * of:
             why = f"{of - agreed} of {of} characters are not those that are to be seen"
-            liars[font] = DistrustedText(layer.fonts[font], why)
+            liars[font] = DistrustedText(fonts[font], why)
     return liars
 
 
@@ -115,7 +143,12 @@ def _samples(lines: Iterable[LayerLine], alphabet: frozenset[str]) -> dict[int, 
 
 
 def _sample(line: LayerLine, font: int, alphabet: frozenset[str]) -> _Sample | None:
-    start = next(i for i, char in enumerate(line.chars) if char.font == font)
+    start = next(
+        (i for i, char in enumerate(line.chars) if char.font == font and char.text not in _LEADERS),
+        None,
+    )
+    if start is None:
+        return None
     chars = line.chars[start : start + SAMPLE_CHARS]
     known = sum(_normal(char.text) <= alphabet for char in chars)
     size = max(char.size for char in chars)
@@ -164,7 +197,8 @@ def _agreement(
     for char in chars:
         for point in unicodedata.normalize("NFKC", char.text).translate(_ALIKE).casefold():
             said.append(point)
-            counts.append(char.font == font and (point in alphabet or point.upper() in alphabet))
+            known = point in alphabet or point.upper() in alphabet
+            counts.append(char.font == font and known and point not in _LEADERS)
     seen = [
         point
         for point in unicodedata.normalize("NFKC", text).translate(_ALIKE).casefold()

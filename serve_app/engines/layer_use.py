@@ -8,12 +8,14 @@ from typing import Any
 
 from serve_app.document import DistrustedText, Line, TextLayerMode, TextLayerUse
 from serve_app.documents.page_input import PageInput
+from serve_app.documents.text_layer.suspicion import MARK
 from serve_app.documents.text_layer.values import PageLayer
 from serve_app.engines.layered_ocr import LayeredOcr
 
 UNWARPED = "text_layer: not used, for use_doc_unwarping moves the text of a page"
 NO_LAYER = "text_layer=only: no text layer that can be used, and nothing was recognised"
 LINES_LEFT_OUT = "text_layer=only: lines of the text layer that cannot be believed were left out"
+MARKED = f"text_layer=only: characters of the text layer that mean nothing are {MARK}"
 NOT_READ = "text_layer=only: what pictures and drawings may say was not read"
 
 
@@ -63,6 +65,8 @@ def _only(layer: PageLayer) -> LayerPlan:
     missing = []
     if layer.distrusted:
         missing.append(LINES_LEFT_OUT)
+    if any(MARK in line.text for line in layer.lines):
+        missing.append(MARKED)
     if layer.rest is not None:
         missing.append(NOT_READ)
     return LayerPlan("only", layer, layer.distrusted, tuple(missing))

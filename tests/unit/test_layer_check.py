@@ -91,6 +91,54 @@ def test_a_script_that_the_recogniser_does_not_know_is_not_compared() -> None:
     assert checked(layer, page, read, ALPHABET) == layer
 
 
+def test_a_single_character_without_meaning_is_left_to_read_at_its_place() -> None:
+    """In letters that the recogniser knows."""
+    words = "a long line of words before x and a long line behind it"
+    letters = {letter: letter for letter in "abcdefghijklmnopqrstuvwyz "}
+    data = page_pdf(text(words, 50, 700, font="B"), maps={"B": {**letters, "x": "\ue001"}})
+    layer, page = layer_of(data), rendered(data)
+    left = checked(layer, page, lambda cut: ["alonglineofwords"] * len(cut), ALPHABET)
+    before, behind = words.split(" x ")
+    assert [line.text for line in left.lines] == [before, behind]
+    assert "1 places" in left.distrusted[0].why
+    assert left.rest is not None
+
+
+@pytest.mark.parametrize("nonsense", ["abc", "ab"])
+def test_broken_letters_of_an_unknown_script_do_not_cost_the_others(nonsense: str) -> None:
+    """The recogniser could not read them, so what the layer has is the best there is."""
+    korean = {c: chr(0xAC00 + 28 * i) for i, c in enumerate(string.ascii_lowercase)} | {" ": " "}
+    told = korean | dict.fromkeys(nonsense, "\ue001")
+    data = page_pdf(lines("K"), maps={"K": told})
+    layer, page = layer_of(data), rendered(data)
+    left = checked(layer, page, lambda _: pytest.fail("nothing to compare with"), ALPHABET)
+    marked = {c: "\ufffd" if c in nonsense else letter for c, letter in korean.items()}
+    assert [line.text for line in left.lines] == [
+        "".join(marked[c] for c in words) for words in WORDS
+    ]
+    assert left.rest is None
+    assert [one.font for one in left.distrusted] == ["Helvetica"]
+    assert "does not know" in left.distrusted[0].why
+
+
+def test_dots_to_a_page_number_are_no_sample() -> None:
+    """A recogniser reads some of them, or none, and that says nothing of their font."""
+    rows = [
+        text(f"{name} {'. ' * 30}", 60, 700 - 30 * i) for i, name in enumerate(("Dcpo", "Open"))
+    ]
+    korean = {"q": "\uac00", "w": "\uac01"}
+    data = page_pdf(text("qwqwqw", 400, 700, font="K") + b"".join(rows), maps={"K": korean})
+    layer, page = layer_of(data), rendered(data)
+    read: list[str] = []
+
+    def names(cut: list[Pixels]) -> list[str]:
+        read.extend(["Dcpo.…", "Open. ."][: len(cut)])
+        return read
+
+    assert checked(layer, page, names, ALPHABET) == layer
+    assert read
+
+
 def test_two_characters_prove_nothing() -> None:
     data = page_pdf(text("no", 60, 700))
     layer, page = layer_of(data), rendered(data)

@@ -15,12 +15,16 @@ from serve_app.documents.text_layer.characters import TooManyCharacters, read_ch
 from serve_app.documents.text_layer.geometry import page_to_pixels
 from serve_app.documents.text_layer.lines import build_lines
 from serve_app.documents.text_layer.rest import rest_of, show
-from serve_app.documents.text_layer.suspicion import suspicious_fonts, without
+from serve_app.documents.text_layer.suspicion import (
+    MOST_IN_FONT,
+    broken,
+    suspicious_fonts,
+    without,
+)
 from serve_app.documents.text_layer.values import PageLayer, PageText, Pixels
 from serve_app.documents.text_layer.visible import by_visibility
 
 HIDDEN = "it is not to be seen on the page"
-BROKEN = "characters mean nothing"
 
 
 def read_layer(
@@ -51,11 +55,11 @@ def checked_text(text: PageText, pixels: Pixels, bare: Pixels) -> PageLayer:
     distrusted: list[DistrustedText] = []
     if hidden_lines:
         distrusted.append(DistrustedText(None, f"{len(hidden_lines)} lines: {HIDDEN}"))
-    suspects = suspicious_fonts(lines, text.fonts)
-    sound = without(lines, suspects)
+    suspects = suspicious_fonts(lines, text.fonts, MOST_IN_FONT)
+    sound = without(lines, suspects, marked=range(len(text.fonts)))
     distrusted += suspects.values()
     if sound.left_out and not suspects:
-        distrusted.append(DistrustedText(None, f"{len(sound.left_out)} places: {BROKEN}"))
+        distrusted.append(broken(len(sound.left_out)))
     show(bare, pixels, sound.left_out)
     total = len(lines) + len(hidden_lines)
     return PageLayer(sound.kept, text.fonts, total, tuple(distrusted), rest_of(bare))
