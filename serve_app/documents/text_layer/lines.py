@@ -15,6 +15,7 @@ from itertools import pairwise
 from statistics import median
 
 from serve_app.document import Box
+from serve_app.documents.text_layer.accents import with_accents
 from serve_app.documents.text_layer.cells import at_cells
 from serve_app.documents.text_layer.line_text import WORD_GAP, in_order
 from serve_app.documents.text_layer.overprint import once
@@ -62,9 +63,9 @@ def build_lines(chars: Iterable[Char], width: int, height: int) -> list[LayerLin
     """The lines of a page of ``width`` x ``height`` pixels, in PDFium's order.
 
     Left out: characters without a place, outside of the page, or of less than ``MIN_SIZE_PIXELS``;
-    the second of two that are drawn at the same place.
+    the second of two that are drawn at the same place. Accents are a part of their letters.
     """
-    kept = once(_on_page(chars, width, height))
+    kept = with_accents(once(_on_page(chars, width, height)))
     pieces = [piece for run in _runs(kept) for piece in _apart(run)]
     return [_line(piece) for piece in at_cells(_together(pieces))]
 
