@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise, zip_longest
 from statistics import median
 
@@ -22,7 +23,7 @@ from serve_app.layout.paragraphs import Paragraph, paragraphs
 from serve_app.layout.regions import Regions
 from serve_app.layout.table_check import squeezed
 from serve_app.layout.tabular import tabular_runs
-from serve_app.layout.titles import beside
+from serve_app.layout.titles import beside, is_in_contents
 from serve_app.layout.unit import Row, Unit, unit_of
 
 # Parts of the page's height at its upper and lower end: where headers and footers are, and where a
@@ -129,10 +130,12 @@ class _Composer:
                 yield from self._text_blocks(paragraph, below)
 
     def _text_blocks(self, paragraph: Paragraph, below: Paragraph | None) -> Iterator[Block]:
-        """One, or a title for each part of a row of them."""
+        """One, or a title for each part of a row of them; an entry of the contents is none."""
         block = self._text_block(paragraph, below)
         parts = beside(paragraph.rows[0]) if block.label in TITLES else []
-        if len(paragraph.rows) == 1 and len(parts) > 1:
+        if len(paragraph.rows) == 1 and is_in_contents(parts):
+            yield replace(block, label="text", text=self._joined(paragraph), level=0)
+        elif len(paragraph.rows) == 1 and len(parts) > 1:
             for part in parts:
                 alike = headings.has_letters(part.text)  # hardly smaller than the largest
                 yield self._text_block(Paragraph([part]), below, is_heading=alike)

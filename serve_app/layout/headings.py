@@ -35,6 +35,11 @@ def has_letters(text: str) -> bool:
     return letters > 0 and letters * 2 >= len(text.replace(" ", ""))
 
 
+def has_number(text: str) -> bool:
+    """Whether it begins as numbered headings do: "2.1 Results"."""
+    return bool(_NUMBERED.match(text))
+
+
 def is_numbered_section(text: str, below: str) -> bool:
     """Whether a line by itself is the numbered heading of the paragraph below it."""
     text = text.strip()

@@ -31,7 +31,8 @@ _NUMBER = re.compile(
 _NUMBER_ALONE = re.compile(r"^\s*(?:\d{1,3}[.)])(?=[^\d\s])")
 # Numbers that Markdown's own lists have.
 _COUNTED = re.compile(r"^\s*(\d{1,9})([.)])\s*(?=\S)")
-_LEADERS = re.compile(r"(?:\.\s?){4,}\s*\S{0,8}\s*$|…\s*\d{1,4}\s*$")
+# Dots up to a page number, or between a word and what it means.
+_LEADERS = re.compile(r"(?:\.\s?){4,}\s*\S{0,8}\s*$|…\s*\d{1,4}\s*$|(?:\.\s?){12}")
 
 
 @dataclass(frozen=True, slots=True)

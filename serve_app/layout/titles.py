@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from serve_app.layout import headings
 from serve_app.layout.order import rows
 from serve_app.layout.unit import Row, Unit
 
 # White space in line heights: wider than between the lines of one title, and between its words or
 # its number and its words.
 _BELOW, _BESIDE = 1.2, 6.0
+_PAGE = re.compile(r"\d{1,4}|[ivxl]{1,6}")
 
 
 def apart(units: Sequence[Unit]) -> list[list[Unit]]:
@@ -32,6 +35,15 @@ def apart(units: Sequence[Unit]) -> list[list[Unit]]:
 def beside(row: Row) -> list[Row]:
     """A row of titles cut where the next cell is far away."""
     return [Row.of(part) for part in row.apart(_BESIDE)]
+
+
+def is_in_contents(parts: Sequence[Row]) -> bool:
+    """Whether a row cut by ``beside`` is of a table of contents: a numbered title, its page."""
+    return (
+        len(parts) > 1
+        and bool(_PAGE.fullmatch(parts[-1].text.strip()))
+        and headings.has_number(parts[0].text)
+    )
 
 
 def _goes_on(above: Row, below: Row) -> bool:

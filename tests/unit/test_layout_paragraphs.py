@@ -148,6 +148,16 @@ def test_lines_of_a_table_of_contents_stay_lines() -> None:
     assert markdown_of(stack(texts, 50, 100)).count("\n") == 2
 
 
+def test_words_and_what_they_mean_with_dots_between_stay_lines() -> None:
+    """Of one length, in small letters, without a page number: a glossary."""
+    texts = [
+        "measure" + "." * 40 + "how much of it there is",
+        "ordered" + "." * 40 + "set that has a sequence",
+        "valuate" + "." * 40 + "tell what it is worth a",
+    ]
+    assert markdown_of(stack(texts, 50, 100)).count("\n") == 2
+
+
 # ---- headings ------------------------------------------------------------------------------
 
 

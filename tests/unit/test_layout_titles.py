@@ -48,6 +48,15 @@ def test_of_a_row_of_titles_those_in_hardly_smaller_letters_are_titles(
     assert titles([*heads, *below]) == found
 
 
+@pytest.mark.parametrize("page", ["1", "128", "xiv"])
+def test_an_entry_of_a_list_of_contents_is_no_heading(page: str) -> None:
+    """Set in bold, with white space up to its page: the layout model calls it a title."""
+    heads = [line("2 Uso", 100, 100), line(page, 700, 100)]
+    region = Region("paragraph_title", around(heads))
+    [block, *_] = blocks_of([*heads, *stack(prose("what it is for", 4), 100, 200)], region)
+    assert (block.label, block.text, block.level) == ("text", f"2 Uso {page}", 0)
+
+
 def test_a_title_of_two_lines_is_one() -> None:
     lines = [line("The long title of a document that", 200, 100), line("is centred", 320, 130)]
     region = Region("doc_title", around(lines))
