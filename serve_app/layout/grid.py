@@ -17,6 +17,8 @@ _BETWEEN = 0.3
 _IN_COLUMN = 0.2
 # Part of the rows that have more than one cell.
 _FILLED = 0.6
+# Columns from which a grid with so small a part of its cells filled is no table.
+_MANY, _SPARSE = 8, 0.3
 # White space between cells, in line heights.
 _CELL_GAP = 0.25
 
@@ -45,8 +47,15 @@ class Grid:
     @property
     def is_table(self) -> bool:
         """Whether there are columns and rows, and most rows have several cells."""
-        filled = sum(len(row) > 1 for row in self.rows)
-        return self.columns > 1 and len(self.rows) > 1 and filled >= _FILLED * len(self.rows)
+        if self.columns < 2 or len(self.rows) < 2 or self._is_scattered:
+            return False
+        return sum(len(row) > 1 for row in self.rows) >= _FILLED * len(self.rows)
+
+    @property
+    def _is_scattered(self) -> bool:
+        """Whether hardly any line stands below another one: formulas and text, in a frame."""
+        taken = sum(cell.column_span * cell.row_span for row in self.rows for cell in row)
+        return self.columns >= _MANY and taken < _SPARSE * self.columns * len(self.rows)
 
     @property
     def html(self) -> str:

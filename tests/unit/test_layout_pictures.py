@@ -232,6 +232,18 @@ def test_a_price_list_without_a_box_is_a_table() -> None:
     assert cells_of(block.text) == cells
 
 
+def test_formulas_in_a_frame_are_no_table() -> None:
+    """Each has its own places: a grid of them is mostly empty."""
+    lines = [
+        line(f"x{row}{part}", 100 + 37 * row + 300 * part, 100 + 40 * row)
+        for row in range(10)
+        for part in range(2)
+    ]
+    found = blocks_of(lines, table(lines, ""))
+    assert {block.label for block in found} == {"text"}
+    assert sum(len(block.lines) for block in found) == len(lines)
+
+
 def test_names_beside_each_other_are_no_table() -> None:
     cells = [["Ann", "Bob", "Cor"], ["Leeds", "York", "Bath"], ["North", "South", "East"]]
     assert "table" not in {block.label for block in blocks_of(grid_lines(cells))}
