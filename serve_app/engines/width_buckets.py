@@ -1,19 +1,18 @@
 """Few widths of text lines, so that few shapes: a runtime keeps memory for every shape it has seen.
 
 PaddleX pads a line to 320 pixels at least, and the lines of a call to the widest of them, to the
-pixel. Padded to the next multiple of ``FEW_SHAPES`` instead, the 134 calls for 15 pages of the
+pixel. Padded to the next multiple of ``BUCKET_PIXELS`` instead, the 134 calls for 15 pages of the
 corpus come in 28 widths, and one line a call (``engine.rec_batch_size: 1``) no longer costs a shape
 each. Measured with both, OpenVINO in f32, after these pages twice: 1169 MiB held instead of 1576,
 in 5.4 s of CPU a page either way; the Word F1 of the English PDFs is the same to four digits.
 
-A pixel of width costs the same time wherever it is, so narrower lines pay where nothing is kept for
-a shape, and lines below 320 pixels where the network was seen to read them as well.
+A pixel of width costs the same time wherever it is, so short lines are padded less than by PaddleX
+where the network was seen to read them nearly as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,48 +20,37 @@ import numpy.typing as npt
 
 Line = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class Padding:
-    """How lines are widened, in pixels of a line that is scaled to the network's height.
-
-    Attributes:
-        least: a narrower line is padded to this; None: to PaddleX's 320.
-        bucket: the width is a multiple of it. PaddleX's widest line, 3200, must be one.
-    """
-
-    least: int | None
-    bucket: int
-
-
-FEW_SHAPES = 64
-# ONNX Runtime's own provider on a CPU keeps nothing for a shape (its arena and memory patterns are
-# off). The network sees eighths of the width.
-ANY_SHAPE = 16
-# Recognisers that were measured with less than 320 pixels (DESIGN.md): by PaddleX's name.
+# PaddleX's widest line, 3200, is a multiple of it.
+BUCKET_PIXELS = 64
+# Recognisers that were measured with less than 320 pixels (DESIGN.md), by PaddleX's name: the width
+# that their lines, scaled to the network's height, are padded to at least.
 SHORT_LINES = {"PP-OCRv6_small_rec": 96}
 CPU, OPENVINO = "CPUExecutionProvider", "OpenVINOExecutionProvider"
 
 
-def padding_for(model_name: str, provider: str | None) -> Padding:
-    """How the lines of a recogniser are padded.
+def bucketed(width: int) -> int:
+    """The width in pixels that a line of this width is padded to."""
+    return -(-width // BUCKET_PIXELS) * BUCKET_PIXELS
+
+
+def least_width(model_name: str, provider: str | None) -> int | None:
+    """What a recogniser's lines are padded to at least, in pixels; None: as PaddleX does.
 
     Args:
         model_name: PaddleX's name of the recogniser.
         provider: ONNX Runtime's that it computes with; None if another runtime does.
     """
-    least = SHORT_LINES.get(model_name) if provider in (CPU, OPENVINO) else None
-    return Padding(least, ANY_SHAPE if provider == CPU else FEW_SHAPES)
+    return SHORT_LINES.get(model_name) if provider in (CPU, OPENVINO) else None
 
 
 def pad_to_buckets(recognizer: Any) -> None:
     """Have PaddleX's text recogniser on a runner (``TextRecRunnerPredictor``) pad to buckets."""
-    padding = padding_for(recognizer.model_name, _provider(recognizer.runner))
-    if padding.least is not None:
+    least = least_width(recognizer.model_name, _provider(recognizer.runner))
+    if least is not None:
         resize = recognizer.pre_tfs["ReisizeNorm"]
         channels, height, _ = resize.rec_image_shape
-        resize.rec_image_shape = [channels, height, padding.least]
-    batch = _BucketBatch(padding.bucket)
+        resize.rec_image_shape = [channels, height, least]
+    batch = _BucketBatch()
     recognizer.pre_tfs["ToBatch"] = batch
     recognizer.post_op = _BucketDecode(recognizer.post_op, batch)
 
@@ -75,15 +63,13 @@ def _provider(runner: Any) -> str | None:
 class _BucketBatch:
     """In place of PaddleX's ToBatch: lines (3 x height x width) to one padded array."""
 
-    def __init__(self, bucket: int) -> None:
-        self._bucket = bucket
+    def __init__(self) -> None:
         #: Width / height of the last batch.
         self.wh_ratio = 0.0
 
     def __call__(self, imgs: Sequence[Line]) -> list[Line]:
         channels, height, _ = imgs[0].shape
-        widest = max(line.shape[2] for line in imgs)
-        width = -(-widest // self._bucket) * self._bucket
+        width = bucketed(max(line.shape[2] for line in imgs))
         batch = np.zeros((len(imgs), channels, height, width), np.float32)
         for row, line in zip(batch, imgs, strict=True):
             row[:, :, : line.shape[2]] = line

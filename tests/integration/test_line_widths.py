@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from serve_app.engines.width_buckets import pad_to_buckets
+from serve_app.engines.width_buckets import bucketed, pad_to_buckets
 from serve_app.weights import store as weights
 
 pytestmark = pytest.mark.integration
@@ -79,5 +79,5 @@ def test_short_lines_are_read_the_same_with_less_padding(
     for before, after in zip(plain, ours, strict=True):
         assert after["rec_score"] > before["rec_score"] - 0.05
     assert widths[0] == [max(320, picture.shape[1]) for picture in pictures]
-    assert widths[1] == [max(96, -(-picture.shape[1] // 16) * 16) for picture in pictures]
-    assert min(widths[1]) == 96
+    assert widths[1] == [bucketed(max(96, picture.shape[1])) for picture in pictures]
+    assert min(widths[1]) == 128

@@ -8,46 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve_app.engines.width_buckets import CPU, OPENVINO, Padding, pad_to_buckets, padding_for
+from serve_app.engines.width_buckets import CPU, OPENVINO, bucketed, pad_to_buckets
 
 SMALL, OTHER = "PP-OCRv6_small_rec", "PP-OCRv5_mobile_rec"
 
 
-@pytest.mark.parametrize(
-    ("model_name", "provider", "padding"),
-    [
-        (SMALL, CPU, Padding(96, 16)),
-        (OTHER, CPU, Padding(None, 16)),
-        (SMALL, OPENVINO, Padding(96, 64)),
-        (OTHER, OPENVINO, Padding(None, 64)),
-        (SMALL, "CUDAExecutionProvider", Padding(None, 64)),
-        (SMALL, None, Padding(None, 64)),
-    ],
-)
-def test_shapes_are_few_where_a_runtime_keeps_them(
-    model_name: str, provider: str | None, padding: Padding
-) -> None:
-    assert padding_for(model_name, provider) == padding
+@pytest.mark.parametrize(("width", "padded"), [(1, 64), (64, 64), (65, 128), (320, 320)])
+def test_a_width_goes_to_the_next_bucket(width: int, padded: int) -> None:
+    assert bucketed(width) == padded
 
 
-@pytest.mark.parametrize(
-    ("provider", "width", "padded"),
-    [(CPU, 1, 16), (CPU, 97, 112), (OPENVINO, 1, 64), (OPENVINO, 65, 128), (OPENVINO, 320, 320)],
-)
-def test_a_width_goes_to_the_next_bucket(provider: str, width: int, padded: int) -> None:
-    (batch,) = recogniser(provider).pre_tfs["ToBatch"](imgs=[np.zeros((3, 48, width), np.float32)])
-    assert batch.shape == (1, 3, 48, padded)
-
-
-@pytest.mark.parametrize("provider", [CPU, OPENVINO])
-def test_the_widest_line_of_paddlex_keeps_its_width(provider: str) -> None:
-    (batch,) = recogniser(provider).pre_tfs["ToBatch"](imgs=[np.zeros((3, 48, 3200), np.float32)])
-    assert batch.shape[3] == 3200
+def test_the_widest_line_of_paddlex_keeps_its_width() -> None:
+    assert bucketed(3200) == 3200
 
 
 @pytest.mark.parametrize(
     ("model_name", "provider", "least"),
-    [(SMALL, CPU, 96), (SMALL, OPENVINO, 96), (OTHER, CPU, 320), (SMALL, None, 320)],
+    [
+        (SMALL, CPU, 96),
+        (SMALL, OPENVINO, 96),
+        (SMALL, "CUDAExecutionProvider", 320),
+        (SMALL, None, 320),
+        (OTHER, CPU, 320),
+    ],
 )
 def test_a_short_line_is_padded_no_further_than_was_measured(
     model_name: str, provider: str | None, least: int
