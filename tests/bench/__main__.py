@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: plain PaddleX, ``paddlex --serve`` and this server, side by side."""
+"""``python -m tests.bench``: plain PaddleX, ``paddlex --serve``, a native peer and this server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.bench import corpus, facts, report, session, store
 from tests.bench.contender import Contender, ContenderFailed
+from tests.bench.faster_paddle import FasterPaddle
 from tests.bench.guard import cancel_on_sigterm, guarded
 from tests.bench.http_servers import OcrServe, PaddlexServe
 from tests.bench.own_engines import OwnEngines
@@ -19,7 +20,7 @@ from tests.bench.paddlex_config import write_config
 from tests.bench.pipelines import PIPELINES, Pipeline
 from tests.bench.plain import PlainPipeline
 
-CONTENDERS = ("in-process", "paddlex", "ocr-serve", "engines", "two-threads")
+CONTENDERS = ("in-process", "paddlex", "faster-paddle", "ocr-serve", "engines", "two-threads")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +54,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="requests at once, for those who take several (default: 1 4)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "f32"),
+        default="auto",
+        help="of ours; f32: as on a CPU that has no bf16",
+    )
     parser.add_argument("--rounds", type=int, help="default: 3, with --quick 1")
     parser.add_argument("--quick", action="store_true", help="a trial with three files")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
@@ -84,15 +91,18 @@ def make_contenders(
     pipeline: Pipeline, options: argparse.Namespace, folder: Path
 ) -> list[Contender]:
     config = write_config(pipeline, folder)
-    several = options.concurrency
+    several, precision = options.concurrency, options.precision
     every: dict[str, Contender] = {
         "in-process": PlainPipeline(pipeline, config, folder),
         "paddlex": PaddlexServe(pipeline, config, folder, several),
-        "ocr-serve": OcrServe(pipeline, folder, several),
-        "engines": OwnEngines(pipeline, several),
-        "two-threads": OwnEngines(pipeline, [1], threads=2),
+        "faster-paddle": FasterPaddle(pipeline, config, folder),
+        "ocr-serve": OcrServe(pipeline, folder, several, precision=precision),
+        "engines": OwnEngines(pipeline, several, precision=precision),
+        "two-threads": OwnEngines(pipeline, [1], threads=2, precision=precision),
     }
-    return [every[name] for name in options.contenders]
+    if pipeline.name != "ocr":  # lines of text are all that it reads
+        del every["faster-paddle"]
+    return [every[name] for name in options.contenders if name in every]
 
 
 def publish(

@@ -128,6 +128,7 @@ class OcrServe(HttpServer):
 
     Args:
         idle_timeout_s: of all models; by default idle engines stay while others are measured.
+        precision: of all models, see ``shipped_config``.
     """
 
     name = "ocr-serve"
@@ -141,9 +142,10 @@ class OcrServe(HttpServer):
         at_once: Sequence[int],
         *,
         idle_timeout_s: float = -1,
+        precision: str = "auto",
     ) -> None:
         super().__init__(pipeline, folder, at_once)
-        self._idle_timeout_s = idle_timeout_s
+        self._idle_timeout_s, self._precision = idle_timeout_s, precision
 
     def make_tree(self, log: Path) -> Tree:
         file = self.folder / "ocr-serve.yaml"
@@ -178,15 +180,17 @@ class OcrServe(HttpServer):
 
     def _config(self) -> dict[str, Any]:
         """The shipped configuration on a free port."""
-        config = shipped_config()
+        config = shipped_config(self._precision)
         config["http_options"]["port"] = self.port
         for model in config["applications"][0]["args"]["models"].values():
             model["idle_timeout_s"] = self._idle_timeout_s
         return config
 
 
-def shipped_config() -> dict[str, Any]:
-    """configs/local.yaml."""
+def shipped_config(precision: str = "auto") -> dict[str, Any]:
+    """configs/local.yaml; with ``precision`` f32 as on a CPU that has no bf16."""
     text = (ROOT / "configs" / "local.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
+    for model in config["applications"][0]["args"]["models"].values():
+        model.setdefault("engine", {})["precision"] = precision
     return config

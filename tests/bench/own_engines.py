@@ -36,21 +36,27 @@ class OwnEngines:
         pipeline: the model.
         at_once: see Contender.
         threads: one engine with so many threads, instead of the configured ones.
+        precision: of the model, see ``shipped_config``.
     """
 
     def __init__(
-        self, pipeline: Pipeline, at_once: Sequence[int], *, threads: int | None = None
+        self,
+        pipeline: Pipeline,
+        at_once: Sequence[int],
+        *,
+        threads: int | None = None,
+        precision: str = "auto",
     ) -> None:
         self.name = "engines" if threads is None else f"one engine, {threads} threads"
         self.at_once = tuple(at_once)
-        self._pipeline, self._threads = pipeline, threads
+        self._pipeline, self._threads, self._precision = pipeline, threads, precision
         self._engines: list[EngineProcess] = []
         self._free: asyncio.Queue[EngineProcess] = asyncio.Queue()
         self._renderer: PageRenderer | None = None
 
     async def start(self) -> None:
         self._engines, self._free = [], asyncio.Queue()
-        settings = _settings()
+        settings = _settings(self._precision)
         self._renderer = PageRenderer(settings.limits, settings.documents)
         model = settings.models[self._pipeline.name]
         count = model.max_concurrent_predictions
@@ -104,6 +110,6 @@ class OwnEngines:
         return prediction.result.text
 
 
-def _settings() -> AppSettings:
-    (application,) = shipped_config()["applications"]
+def _settings(precision: str) -> AppSettings:
+    (application,) = shipped_config(precision)["applications"]
     return sized(check_args(application["args"]))

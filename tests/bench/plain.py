@@ -41,16 +41,20 @@ class PlainPipeline:
     async def start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            options = json.dumps(dict(self._pipeline.predict))
-            arguments = (str(theirs.fileno()), str(self._config), options, *self._limit)
             self._tree = Tree(
-                python("-m", "tests.bench.plain_host", *arguments),
+                self.command(theirs.fileno()),
                 self._folder / f"{self.name}.log",
                 pass_fds=[theirs.fileno()],
             )
             await self._tree.start()
         self._reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
         await self._answer(START_TIMEOUT_S)
+
+    def command(self, fd: int) -> list[str]:
+        """What starts the child that answers on the socket ``fd``. Raises ContenderFailed."""
+        options = json.dumps(dict(self._pipeline.predict))
+        arguments = (str(fd), str(self._config), options, *self._limit)
+        return python("-m", "tests.bench.plain_host", *arguments)
 
     async def read(self, sample: Sample) -> bytes:
         return await self.read_file(self._path_of(sample))

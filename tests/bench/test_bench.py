@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
 
 import psutil
+import pypdfium2
 import pytest
+from PIL import Image
 
-from tests.bench import report, store
+from tests.bench import __main__ as command
+from tests.bench import faster_paddle_host, report, store
 from tests.bench.contender import Contender, ContenderFailed
 from tests.bench.corpus import Sample
+from tests.bench.http_servers import shipped_config
 from tests.bench.measure import Block, measure
 from tests.bench.pipelines import PIPELINES
 from tests.bench.session import Outcome, accuracies, rotated
@@ -94,6 +99,41 @@ def test_ratios_are_taken_within_a_round() -> None:
     ]
     assert "3.50 (3.00-4.00)" in row
     assert ">= 2.5" in row
+
+
+def test_the_native_peer_is_one_of_lines_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "write_config", lambda pipeline, folder: folder / "x.yaml")
+    options = command.parse(["--contenders", "faster-paddle", "ocr-serve", "--precision", "f32"])
+    named = {
+        name: [made.name for made in command.make_contenders(pipeline, options, tmp_path)]
+        for name, pipeline in PIPELINES.items()
+    }
+    assert named == {"ocr": [report.NATIVE, report.OURS], "structure": [report.OURS]}
+
+
+def test_ours_is_to_be_ahead_of_the_native_peer() -> None:
+    blocks = [block(report.NATIVE, 1, 6.0), block(report.OURS, 4, 4.0)]
+    (row,) = report.ratio_rows(blocks, report.ratios_for([1, 4]))
+    assert row == "| ocr-serve at 4 / faster-paddle at 1 | 1.50 (1.50-1.50) | >= 1.15 |"
+
+
+def test_f32_is_that_of_all_models() -> None:
+    models = shipped_config("f32")["applications"][0]["args"]["models"]
+    assert {model["engine"]["precision"] for model in models.values()} == {"f32"}
+
+
+def test_the_native_peer_gets_pictures(tmp_path: Path) -> None:
+    with pypdfium2.PdfDocument.new() as document:
+        for width in (72, 144):
+            document.new_page(width, 72)
+        document.save(tmp_path / "two.pdf")
+    pages = faster_paddle_host.pictures(tmp_path / "two.pdf")
+    sizes = [Image.open(io.BytesIO(page)).size for page in pages]
+    assert sizes == [(144, 144), (288, 144)]  # at 144 dpi
+    (tmp_path / "a.jpg").write_bytes(b"as it is")
+    assert faster_paddle_host.pictures(tmp_path / "a.jpg") == [b"as it is"]
 
 
 def test_a_section_has_every_contender() -> None:
