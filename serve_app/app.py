@@ -13,8 +13,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
-from serve_app.control.memory_watch import MemoryWatch
-from serve_app.control.model_registry import ModelRegistry, WatchHandle
+from serve_app.control.model_registry import ModelRegistry
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.gateway.gateway import Gateway
 from serve_app.node_address import listen_where_the_node_does
@@ -23,7 +22,7 @@ from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
 from serve_app.sizing import sized
 from serve_app.worker.ocr_service import OCRService
 
-GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
+GATEWAY, REGISTRY = "gateway", "model-registry"
 
 # Calls of the control plane must pass while pages wait: a replica takes more calls than pages.
 CONTROL_CALLS = 8
@@ -39,7 +38,7 @@ SHUTDOWN_POLL_S = 0.2
 AUTOSCALING_INTERVAL_S = 1.0
 AUTOSCALING_LOOK_BACK_S = 2.5
 
-# One of each, whatever happens; they answer in microseconds and hold almost nothing.
+# One, whatever happens; it answers in microseconds and holds almost nothing.
 SINGLETON = {
     "num_replicas": 1,
     "max_ongoing_requests": 1000,
@@ -66,12 +65,10 @@ class Edge(Gateway):
 class PoolReplica(OCRService):
     """OCRService as Serve makes and ends it."""
 
-    def __init__(
-        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
-    ) -> None:
+    def __init__(self, pool: str, settings: AppSettings, registry: DeploymentHandle) -> None:
         listen_where_the_node_does()
         hand_back_freed_memory()
-        super().__init__(pool, settings, registry=registry, watch=watch)
+        super().__init__(pool, settings, registry=registry)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""
@@ -81,21 +78,13 @@ class PoolReplica(OCRService):
 class Registry(ModelRegistry):
     """ModelRegistry as Serve makes and ends it."""
 
-    def __init__(self, settings: AppSettings, watch: DeploymentHandle) -> None:
+    def __init__(self, settings: AppSettings) -> None:
         listen_where_the_node_does()
-        super().__init__(settings, WatchHandle(watch))
+        super().__init__(settings)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""
         await self.close()
-
-
-class Watch(MemoryWatch):
-    """MemoryWatch as Serve makes it."""
-
-    def __init__(self, settings: AppSettings) -> None:
-        listen_where_the_node_does()
-        super().__init__(settings)
 
 
 def pool_deployment_name(pool: str) -> str:
@@ -116,10 +105,9 @@ def build(args: dict[str, Any]) -> Application:
 def application(settings: AppSettings, pool_replica: type[OCRService] = PoolReplica) -> Application:
     """The deployments and who knows whom; tests give a replica with fake engines."""
     settings = sized(settings)
-    watch = serve.deployment(Watch).options(name=WATCH, **SINGLETON).bind(settings)
-    registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
+    registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings)
     pools = {
-        name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry, watch)
+        name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry)
         for name, pool in settings.pools.items()
     }
     gateway = serve.deployment(serve.ingress()(Edge)).options(

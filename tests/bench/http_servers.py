@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,8 @@ class OcrServe(HttpServer):
 
     Args:
         idle_timeout_s: of all models; by default idle engines stay while others are measured.
+        checkout: of another version, whose code and configuration run instead of these.
+        env: further environment variables.
     """
 
     name = "ocr-serve"
@@ -141,19 +143,25 @@ class OcrServe(HttpServer):
         at_once: Sequence[int],
         *,
         idle_timeout_s: float = -1,
+        checkout: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(pipeline, folder, at_once)
-        self._idle_timeout_s = idle_timeout_s
+        self._idle_timeout_s, self._checkout = idle_timeout_s, checkout
+        self._env = dict(env or {})
+        if checkout is not None:
+            self.name = "ocr-serve before"
+            self._env["PYTHONPATH"] = str(checkout)
 
     def make_tree(self, log: Path) -> Tree:
-        file = self.folder / "ocr-serve.yaml"
+        file = self.folder / f"{self.name}.yaml"
         file.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
         # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
         self._ray_folder = Path(tempfile.mkdtemp(prefix="ocr-bench-", dir="/tmp"))
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
-        env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1"}
+        env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1", **self._env}
         command = python("-m", "serve_app", "run", "--log", "-", str(file))
-        return Tree(command, log, stop_signal=signal.SIGINT, env=env)
+        return Tree(command, log, stop_signal=signal.SIGINT, env=env, cwd=self._checkout)
 
     def engines(self) -> list[psutil.Process]:
         """Its engine processes, those too that are still loading or on their way out."""
@@ -178,15 +186,15 @@ class OcrServe(HttpServer):
 
     def _config(self) -> dict[str, Any]:
         """The shipped configuration on a free port."""
-        config = shipped_config()
+        config = shipped_config(self._checkout or ROOT)
         config["http_options"]["port"] = self.port
         for model in config["applications"][0]["args"]["models"].values():
             model["idle_timeout_s"] = self._idle_timeout_s
         return config
 
 
-def shipped_config() -> dict[str, Any]:
+def shipped_config(checkout: Path = ROOT) -> dict[str, Any]:
     """configs/local.yaml."""
-    text = (ROOT / "configs" / "local.yaml").read_text(encoding="utf-8")
+    text = (checkout / "configs" / "local.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     return config
