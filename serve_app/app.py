@@ -34,6 +34,10 @@ REFUSALS = 1000
 # the whole application twice as long.
 SHUTDOWN_POLL_S = 0.2
 
+# How often Serve asks a worker for what the routers go by, seconds. Where there is only one worker,
+# there is nothing to choose.
+ROUTING_STATS_S, LONE_ROUTING_STATS_S = 1.0, 5.0
+
 # How often a worker tells its pages to the autoscaler, and over how long Serve takes its own means.
 AUTOSCALING_INTERVAL_S = 1.0
 AUTOSCALING_LOOK_BACK_S = 2.5
@@ -132,6 +136,7 @@ def _pool(
 ) -> Any:
     spill_pages = min(pool.spill_pages, pool.max_queued_pages)  # before a replica refuses
     weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
+    alone = pool.autoscaling is None and pool.num_replicas == 1
     return serve.deployment(pool_replica).options(
         name=pool_deployment_name(name),
         **_size(pool),
@@ -149,7 +154,7 @@ def _pool(
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.gateway.router:ModelAffinityRouter",
             request_router_kwargs={"models": weights, "spill_pages": spill_pages},
-            request_routing_stats_period_s=1,
+            request_routing_stats_period_s=LONE_ROUTING_STATS_S if alone else ROUTING_STATS_S,
         ),
     )
 

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from serve_app import clock
@@ -23,7 +24,7 @@ from serve_app.messages import (
     TaskRecord,
 )
 from serve_app.policy.memory_history import MemoryHistory
-from serve_app.policy.pool_views import PoolView, pool_views
+from serve_app.policy.pool_views import PoolView, decide_alike, pool_views
 from serve_app.policy.registry_orders import OrderStatus
 from serve_app.policy.registry_state import RecoveryState, RegistryState
 from serve_app.policy.registry_views import DomainView, ModelView
@@ -35,6 +36,7 @@ log = logging.getLogger("ocr_serve.registry")
 TICK_S = 0.5
 PUBLISH_S = 5.0
 ORDER_POLL_S = 0.05
+VIEWS_LOOK_S = 0.1
 
 
 class ModelRegistry:
@@ -96,9 +98,21 @@ class ModelRegistry:
             self._history, domains, models, pools, reports, self._pressure, since=since, at=at
         )
 
-    async def pools(self) -> dict[str, PoolView]:
-        """For the gateway's admission."""
-        return pool_views(self._state.reports(), self._watch.levels)
+    async def pools(
+        self, known: Mapping[str, PoolView] | None = None, wait_s: float = 0.0
+    ) -> dict[str, PoolView]:
+        """For the gateway's admission: once they differ from ``known`` in what decides.
+
+        At last after ``wait_s`` seconds, and at once without ``known``. So a gateway hears of a
+        level as soon as the registry, and silence costs few calls.
+        """
+        until = clock.now() + wait_s
+        while True:
+            views = pool_views(self._state.reports(), self._watch.levels)
+            left_s = until - clock.now()
+            if known is None or left_s <= 0 or not decide_alike(views, known):
+                return views
+            await asyncio.sleep(min(VIEWS_LOOK_S, left_s))
 
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> list[TaskRecord]:
         """The last ended tasks (of this kind), newest first."""

@@ -58,7 +58,9 @@ class Heartbeat:
     """See the module's docstring. ``registry`` is a Serve handle."""
 
     def __init__(self, reporter: Reporter, registry: Any) -> None:
-        self._reporter, self._registry = reporter, registry
+        # Once: a handle makes a new one for each look at a method.
+        self._reporter, self._report = reporter, registry.report
+        self._deregister = registry.deregister
         self._changed, self._urgent = asyncio.Event(), asyncio.Event()
         self._used = asyncio.Event()
         self._watch_due_at = 0.0
@@ -105,7 +107,7 @@ class Heartbeat:
     async def deregister(self, replica: str) -> None:
         """Tell the registry that the replica stops; best effort."""
         try:
-            await asyncio.wait_for(_ask(self._registry.deregister, replica), ANSWER_TIMEOUT_S)
+            await asyncio.wait_for(_ask(self._deregister, replica), ANSWER_TIMEOUT_S)
         except Exception as error:
             log.info("no good-bye to the registry", extra={"error": type(error).__name__})
 
@@ -116,7 +118,7 @@ class Heartbeat:
             self._watch_due_at = now + WATCH_INTERVAL_S
         try:
             answer = await asyncio.wait_for(
-                _ask(self._registry.report, report, recovery, due), ANSWER_TIMEOUT_S
+                _ask(self._report, report, recovery, due), ANSWER_TIMEOUT_S
             )
         except Exception as error:
             self._watch_due_at = 0.0

@@ -56,6 +56,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 3, with --quick 1")
     parser.add_argument("--quick", action="store_true", help="a trial with three files")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="another checkout, as a contender more"
+    )
     parser.add_argument("--corpus", type=Path, default=corpus.corpus_folder())
     options = parser.parse_args(argv)
     if options.rounds is None:
@@ -92,7 +95,10 @@ def make_contenders(
         "engines": OwnEngines(pipeline, several),
         "two-threads": OwnEngines(pipeline, [1], threads=2),
     }
-    return [every[name] for name in options.contenders]
+    chosen = [every[name] for name in options.contenders]
+    if options.before is not None:
+        chosen.append(OcrServe(pipeline, folder, several, checkout=options.before))
+    return chosen
 
 
 def publish(

@@ -20,6 +20,7 @@ from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import ROOT, Sample
 from tests.bench.pipelines import Pipeline
 from tests.bench.processes import Tree, python
+from tests.bench.report import BEFORE
 from tests.e2e.server import free_port
 from tests.processes import command_of
 
@@ -150,7 +151,7 @@ class OcrServe(HttpServer):
         self._idle_timeout_s, self._checkout = idle_timeout_s, checkout
         self._env = dict(env or {})
         if checkout is not None:
-            self.name = "ocr-serve before"
+            self.name = BEFORE
             self._env["PYTHONPATH"] = str(checkout)
 
     def make_tree(self, log: Path) -> Tree:

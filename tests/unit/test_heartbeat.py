@@ -25,7 +25,7 @@ class Registry:
         self.readings_due: list[bool] = []
         self.happens: Callable[[], None] = lambda: None
         self._clock, self._gap_s = clock, gap_s
-        self.report = self
+        self.report = self.deregister = self
 
     async def remote(self, _: object, __: object, readings_due: bool) -> HeartbeatAnswer:
         self.heard.append(self._clock[0])
@@ -111,7 +111,7 @@ async def test_readings_are_for_the_watch_at_first_and_when_a_level_was_crossed(
     happens: Callable[[Heartbeat], None],
     second_is_due: bool,
 ) -> None:
-    monkeypatch.setattr(heartbeat.clock, "now", lambda: 100 + clock[0])
+    monkeypatch.setattr("serve_app.clock.now", lambda: 100 + clock[0])
     registry = await two_reports(clock, happens, DEBOUNCE_S)
     assert registry.readings_due == [True, second_is_due]
 
@@ -122,5 +122,5 @@ async def test_readings_that_the_registry_has_not_heard_are_told_again(
     def fails(_: Heartbeat) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(heartbeat.clock, "now", lambda: 100 + clock[0])
+    monkeypatch.setattr("serve_app.clock.now", lambda: 100 + clock[0])
     assert (await two_reports(clock, fails, DEBOUNCE_S)).readings_due == [True, True]
