@@ -13,8 +13,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from ray.serve.handle import DeploymentHandle
 
 from serve_app.config_check import check_args
-from serve_app.control.memory_watch import MemoryWatch
-from serve_app.control.model_registry import ModelRegistry, WatchHandle
+from serve_app.control.model_registry import ModelRegistry
 from serve_app.devices.heap import hand_back_freed_memory
 from serve_app.gateway.gateway import Gateway
 from serve_app.node_address import listen_where_the_node_does
@@ -23,7 +22,7 @@ from serve_app.settings import AppSettings, AutoscalingSettings, PoolSettings
 from serve_app.sizing import sized
 from serve_app.worker.ocr_service import OCRService
 
-GATEWAY, REGISTRY, WATCH = "gateway", "model-registry", "memory-watch"
+GATEWAY, REGISTRY = "gateway", "model-registry"
 
 # Calls of the control plane must pass while pages wait: a replica takes more calls than pages.
 CONTROL_CALLS = 8
@@ -35,11 +34,15 @@ REFUSALS = 1000
 # the whole application twice as long.
 SHUTDOWN_POLL_S = 0.2
 
+# How often Serve asks a worker for what the routers go by, seconds. Where there is only one worker,
+# there is nothing to choose.
+ROUTING_STATS_S, LONE_ROUTING_STATS_S = 1.0, 5.0
+
 # How often a worker tells its pages to the autoscaler, and over how long Serve takes its own means.
 AUTOSCALING_INTERVAL_S = 1.0
 AUTOSCALING_LOOK_BACK_S = 2.5
 
-# One of each, whatever happens; they answer in microseconds and hold almost nothing.
+# One, whatever happens; it answers in microseconds and holds almost nothing.
 SINGLETON = {
     "num_replicas": 1,
     "max_ongoing_requests": 1000,
@@ -66,12 +69,10 @@ class Edge(Gateway):
 class PoolReplica(OCRService):
     """OCRService as Serve makes and ends it."""
 
-    def __init__(
-        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
-    ) -> None:
+    def __init__(self, pool: str, settings: AppSettings, registry: DeploymentHandle) -> None:
         listen_where_the_node_does()
         hand_back_freed_memory()
-        super().__init__(pool, settings, registry=registry, watch=watch)
+        super().__init__(pool, settings, registry=registry)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""
@@ -81,21 +82,13 @@ class PoolReplica(OCRService):
 class Registry(ModelRegistry):
     """ModelRegistry as Serve makes and ends it."""
 
-    def __init__(self, settings: AppSettings, watch: DeploymentHandle) -> None:
+    def __init__(self, settings: AppSettings) -> None:
         listen_where_the_node_does()
-        super().__init__(settings, WatchHandle(watch))
+        super().__init__(settings)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""
         await self.close()
-
-
-class Watch(MemoryWatch):
-    """MemoryWatch as Serve makes it."""
-
-    def __init__(self, settings: AppSettings) -> None:
-        listen_where_the_node_does()
-        super().__init__(settings)
 
 
 def pool_deployment_name(pool: str) -> str:
@@ -116,10 +109,9 @@ def build(args: dict[str, Any]) -> Application:
 def application(settings: AppSettings, pool_replica: type[OCRService] = PoolReplica) -> Application:
     """The deployments and who knows whom; tests give a replica with fake engines."""
     settings = sized(settings)
-    watch = serve.deployment(Watch).options(name=WATCH, **SINGLETON).bind(settings)
-    registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings, watch)
+    registry = serve.deployment(Registry).options(name=REGISTRY, **SINGLETON).bind(settings)
     pools = {
-        name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry, watch)
+        name: _pool(name, pool, settings, pool_replica).bind(name, settings, registry)
         for name, pool in settings.pools.items()
     }
     gateway = serve.deployment(serve.ingress()(Edge)).options(
@@ -144,6 +136,7 @@ def _pool(
 ) -> Any:
     spill_pages = min(pool.spill_pages, pool.max_queued_pages)  # before a replica refuses
     weights = {model: declared.memory.base_bytes for model, declared in settings.models.items()}
+    alone = pool.autoscaling is None and pool.num_replicas == 1
     return serve.deployment(pool_replica).options(
         name=pool_deployment_name(name),
         **_size(pool),
@@ -161,7 +154,7 @@ def _pool(
         request_router_config=RequestRouterConfig(
             request_router_class="serve_app.gateway.router:ModelAffinityRouter",
             request_router_kwargs={"models": weights, "spill_pages": spill_pages},
-            request_routing_stats_period_s=1,
+            request_routing_stats_period_s=LONE_ROUTING_STATS_S if alone else ROUTING_STATS_S,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What replicas tell the singletons, and what they hear back. Frozen, picklable, no behaviour.
+"""What replicas tell the registry, and what they hear back. Frozen, picklable, no behaviour.
 
 Times are ages in seconds ("idle for"), never clock readings: clocks differ between machines.
 """
@@ -282,10 +282,3 @@ class HeartbeatAnswer:
     known: Mapping[str, int] = field(default_factory=dict)
     learned: Mapping[str, EstimatorState] = field(default_factory=dict)
     gap_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class PressureSnapshot:
-    """What the memory watch answers: the level of every domain it knows."""
-
-    levels: Mapping[str, Level] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""MemoryWatch: what every memory domain of the cluster is like now. One replica; off the hot path.
+"""MemoryWatch: what every memory domain of the cluster is like now. A part of the registry.
 
 Replicas read their own devices and act on what they read; this is where the readings meet, so that
 a crossing is one log line and one count, and the gateway has one snapshot to look at. It holds
@@ -8,16 +8,12 @@ nothing that the next reports do not bring back.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from serve_app import clock
-from serve_app.changes import Changes
-from serve_app.messages import DomainReading, Level, PressureSnapshot
+from serve_app.messages import DomainReading, Level
 from serve_app.policy.memory_pressure import Crossing, PressureGauge
-from serve_app.settings import AppSettings
+from serve_app.settings import PressureSettings
 from serve_app.telemetry import metrics
-from serve_app.telemetry.logs import configure_logging
 
 log = logging.getLogger("ocr_serve.memory")
 
@@ -25,43 +21,31 @@ log = logging.getLogger("ocr_serve.memory")
 FORGET_AFTER_S = 10.0
 
 
-@dataclass(slots=True)
-class _Known:
-    reading: DomainReading
-    heard_at: float
-
-
 class MemoryWatch:
-    """A plain class; ``app.py`` turns it into a deployment."""
+    """See the module's docstring. Times are seconds on any clock, the same in all calls."""
 
-    def __init__(self, settings: AppSettings) -> None:
-        configure_logging(settings.log_level)
-        self._gauge = PressureGauge(settings.pressure)
-        self._domains: dict[str, _Known] = {}
-        self._changes = Changes()
+    def __init__(self, settings: PressureSettings) -> None:
+        self._gauge = PressureGauge(settings)
+        self._heard_at: dict[str, float] = {}
 
-    async def report(self, readings: tuple[DomainReading, ...]) -> None:
+    @property
+    def levels(self) -> dict[str, Level]:
+        """Of every domain that is reported, normal ones included; a copy."""
+        return self._gauge.levels
+
+    def heard(self, readings: Iterable[DomainReading], now: float) -> None:
         """Take one replica's readings."""
-        now, before = clock.now(), self._gauge.levels
         for reading in readings:
-            self._domains[reading.domain] = _Known(reading, now)
+            self._heard_at[reading.domain] = now
             if crossing := self._gauge.update(reading):
                 log_crossing(crossing)
                 metrics.level_crossings.inc(tags={"kind": reading.kind, "level": crossing.after})
-        for domain in [d for d, known in self._domains.items() if _is_stale(known, now)]:
-            del self._domains[domain]
+
+    def tick(self, now: float) -> None:
+        """Time has passed: forget the domains that nobody reports any more."""
+        for domain in [d for d, at in self._heard_at.items() if now - at > FORGET_AFTER_S]:
+            del self._heard_at[domain]
             self._gauge.forget(domain)
-        if self._gauge.levels != before:
-            self._changes.tell()
-
-    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
-        """The levels of all domains: once they differ from ``known``, at last after ``wait_s``.
-
-        So a crossing is told at once, and silence costs a call every ``wait_s`` seconds.
-        """
-        if self._gauge.levels == known:
-            await self._changes.wait(wait_s)
-        return PressureSnapshot(self._gauge.levels)
 
 
 def log_crossing(crossing: Crossing) -> None:
@@ -78,7 +62,3 @@ def log_crossing(crossing: Crossing) -> None:
     log.log(
         logging.WARNING if crossing.rising else logging.INFO, "memory level crossed", extra=fields
     )
-
-
-def _is_stale(known: _Known, now: float) -> bool:
-    return now - known.heard_at > FORGET_AFTER_S

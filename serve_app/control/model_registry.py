@@ -11,21 +11,20 @@ import dataclasses
 import logging
 import uuid
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from serve_app import clock
 from serve_app.control import cluster_metrics
 from serve_app.control.memory_page import history_answer
+from serve_app.control.memory_watch import MemoryWatch
 from serve_app.messages import (
     HeartbeatAnswer,
-    Level,
-    PressureSnapshot,
     ReplicaReport,
     TaskKind,
     TaskRecord,
 )
 from serve_app.policy.memory_history import MemoryHistory
-from serve_app.policy.pool_views import PoolView, pool_views
+from serve_app.policy.pool_views import PoolView, decide_alike, pool_views
 from serve_app.policy.registry_orders import OrderStatus
 from serve_app.policy.registry_state import RecoveryState, RegistryState
 from serve_app.policy.registry_views import DomainView, ModelView
@@ -36,25 +35,14 @@ log = logging.getLogger("ocr_serve.registry")
 
 TICK_S = 0.5
 PUBLISH_S = 5.0
-# The memory watch answers when a level changes, at last after the first; if it has not after both,
-# the last levels stand.
-LEVELS_WAIT_S = 2.0
-LEVELS_TIMEOUT_S = 4.0
 ORDER_POLL_S = 0.05
-
-
-class Watch(Protocol):
-    """Where the levels come from: the memory watch's handle."""
-
-    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
-        """See ``MemoryWatch.levels``."""
-        ...
+VIEWS_LOOK_S = 0.1
 
 
 class ModelRegistry:
     """A plain class; ``app.py`` turns it into a deployment."""
 
-    def __init__(self, settings: AppSettings, watch: Watch | None = None) -> None:
+    def __init__(self, settings: AppSettings) -> None:
         configure_logging(settings.log_level)
         pressure = settings.pressure
         self._state = RegistryState(
@@ -62,19 +50,29 @@ class ModelRegistry:
             target_fraction=pressure.critical - pressure.hysteresis,
         )
         self._pressure, self._history = pressure, MemoryHistory(PUBLISH_S)
-        self._snapshot = PressureSnapshot()
+        self._watch = MemoryWatch(pressure)
         self._pools = tuple(settings.pools)
         loop = asyncio.get_running_loop()
         self._loops = [
             loop.create_task(self._tick_forever()),
             loop.create_task(self._publish_forever()),
         ]
-        if watch is not None:
-            self._loops.append(loop.create_task(self._follow_levels(watch)))
 
-    async def report(self, report: ReplicaReport, recovery: RecoveryState) -> HeartbeatAnswer:
-        """A replica's heartbeat."""
-        answer = self._state.heard(report, clock.now(), recovery)
+    async def report(
+        self, report: ReplicaReport, recovery: RecoveryState, readings_due: bool = True
+    ) -> HeartbeatAnswer:
+        """A replica's heartbeat.
+
+        Args:
+            report, recovery: see there.
+            readings_due: whether the memory watch is to hear of its readings. Not of all of them:
+                one that is a moment older than another replica's would take back a crossing.
+        """
+        now = clock.now()
+        if readings_due:
+            self._watch.heard(report.domains, now)
+            self._state.set_levels(self._watch.levels)
+        answer = self._state.heard(report, now, recovery)
         for directive in answer.directives:
             fields = {"replica": report.replica, "directive": repr(directive)}
             log.info("directive", extra=fields)
@@ -100,9 +98,21 @@ class ModelRegistry:
             self._history, domains, models, pools, reports, self._pressure, since=since, at=at
         )
 
-    async def pools(self) -> dict[str, PoolView]:
-        """For the gateway's admission."""
-        return pool_views(self._state.reports(), self._snapshot.levels)
+    async def pools(
+        self, known: Mapping[str, PoolView] | None = None, wait_s: float = 0.0
+    ) -> dict[str, PoolView]:
+        """For the gateway's admission: once they differ from ``known`` in what decides.
+
+        At last after ``wait_s`` seconds, and at once without ``known``. So a gateway hears of a
+        level as soon as the registry, and silence costs few calls.
+        """
+        until = clock.now() + wait_s
+        while True:
+            views = pool_views(self._state.reports(), self._watch.levels)
+            left_s = until - clock.now()
+            if known is None or left_s <= 0 or not decide_alike(views, known):
+                return views
+            await asyncio.sleep(min(VIEWS_LOOK_S, left_s))
 
     async def tasks(self, limit: int, kind: TaskKind | None = None) -> list[TaskRecord]:
         """The last ended tasks (of this kind), newest first."""
@@ -144,8 +154,11 @@ class ModelRegistry:
 
     async def _tick_forever(self) -> None:
         while True:
-            for replica in self._state.tick(clock.now()):
+            now = clock.now()
+            for replica in self._state.tick(now):
                 log.warning("replica forgotten after missed heartbeats", extra={"replica": replica})
+            self._watch.tick(now)
+            self._state.set_levels(self._watch.levels)
             await asyncio.sleep(TICK_S)
 
     async def _publish_forever(self) -> None:
@@ -154,26 +167,3 @@ class ModelRegistry:
             self._history.add(domains, clock.epoch())
             cluster_metrics.show(domains, await self.pools(), self._pools)
             await asyncio.sleep(PUBLISH_S)
-
-    async def _follow_levels(self, watch: Watch) -> None:
-        while True:
-            asked = watch.levels(self._snapshot.levels, LEVELS_WAIT_S)
-            try:
-                self._snapshot = await asyncio.wait_for(asked, LEVELS_TIMEOUT_S)
-            except Exception as error:
-                # It is being replaced; replicas act on what they read themselves meanwhile.
-                log.warning("memory watch does not answer", extra={"error": type(error).__name__})
-                await asyncio.sleep(TICK_S)
-            self._state.set_levels(self._snapshot.levels)
-
-
-class WatchHandle:
-    """A Serve handle of the memory watch as a ``Watch``."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    async def levels(self, known: Mapping[str, Level], wait_s: float) -> PressureSnapshot:
-        """Ask it."""
-        snapshot: PressureSnapshot = await self._handle.levels.remote(dict(known), wait_s)
-        return snapshot

@@ -47,14 +47,16 @@ def tightest(root: Path = Path("/")) -> CgroupMemory | None:
     Returns:
         None where there is no limit. Version 1 writes "no limit" as a number near 2**63.
     """
-    found: CgroupMemory | None = None
-    for memory in _limits(root):
-        if found is None or memory.limit_bytes <= found.limit_bytes:
-            found = memory
-    return found
+    # Most of a reading's time is memory.stat, so only the one that counts is asked for it.
+    limits = [(limit, -place, group) for place, (limit, group) in enumerate(_limits(root))]
+    for limit, _, (folder, files) in sorted(limits, key=lambda found: found[:2]):
+        used = _used(folder, files)
+        if used is not None:
+            return CgroupMemory(limit, used)
+    return None
 
 
-def _limits(root: Path) -> Iterator[CgroupMemory]:
+def _limits(root: Path) -> Iterator[tuple[int, tuple[Path, _Files]]]:
     """Those that can be read, from the innermost group outwards."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -69,9 +71,9 @@ def _limits(root: Path) -> Iterator[CgroupMemory]:
     else:
         return
     for folder in _way_up(mount, path):
-        memory = _read(folder, files)
-        if memory is not None:
-            yield memory
+        limit = _limit(folder, files)
+        if limit is not None:
+            yield limit, (folder, files)
 
 
 def _way_up(mount: Path, path: str) -> Iterator[Path]:
@@ -88,17 +90,23 @@ def _way_up(mount: Path, path: str) -> Iterator[Path]:
     yield from (mount / parent for parent in relative.parents)
 
 
-def _read(folder: Path, files: _Files) -> CgroupMemory | None:
-    """None without a limit, and for a group that is no more or keeps no count (v2's true root)."""
+def _limit(folder: Path, files: _Files) -> int | None:
+    """None without one, and for a group that is no more (v2's true root has no file, either)."""
     try:
         limit = (folder / files.limit).read_text().strip()
-        if limit == "max":
-            return None
+        return None if limit == "max" else int(limit)
+    except (OSError, ValueError):
+        return None
+
+
+def _used(folder: Path, files: _Files) -> int | None:
+    """None for a group that is no more, or keeps no count."""
+    try:
         usage = int((folder / files.usage).read_text())
         statistics = (folder / "memory.stat").read_text()
         cache = dict(line.split() for line in statistics.splitlines())
         reclaimable = sum(int(cache.get(name, 0)) for name in files.cache)
-        return CgroupMemory(int(limit), max(usage - reclaimable, 0))
+        return max(usage - reclaimable, 0)
     except (OSError, ValueError):
         return None
 

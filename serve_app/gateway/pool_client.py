@@ -133,7 +133,10 @@ class PoolClient:
         window: deque[asyncio.Task[PageResult | FailedPage]] = deque()
         sha256 = await asyncio.to_thread(lambda: hashlib.sha256(request.data).hexdigest())
         file_of = stored(request.data)
-        async with self._ledger.holding(request.ids.task, "object_ref", file_of) as file:
+        async with (
+            self._choice.followed(),
+            self._ledger.holding(request.ids.task, "object_ref", file_of) as file,
+        ):
             document = _SentDocument(request, file, sha256, deadline)
             try:
                 for index in pages:

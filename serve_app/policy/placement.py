@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from serve_app.policy.sizing import as_gib
 from serve_app.settings import AppSettings, PoolSettings
 
-# As app.py books them: the registry and the memory watch.
+# As app.py books it: the registry.
 SINGLETON_CPUS = 0.05
 # On nodes that stay as they are, a worker that has waited this long waits for ever.
 FULL_WAIT_S = 10.0
@@ -84,7 +84,7 @@ def problems(settings: AppSettings, machine: Resources) -> list[str]:
             (f"pool {name} {at_least(p)} x {p.num_cpus:g}", at_least(p), p.num_cpus)
             for name, p in pools.items()
         ),
-        ("registry and watch 2 x 0.05", 2, SINGLETON_CPUS),
+        ("registry 1 x 0.05", 1, SINGLETON_CPUS),
     ]
     found = []
     needed = sum(count * each for _, count, each in cpus)

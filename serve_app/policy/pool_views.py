@@ -28,6 +28,18 @@ class PoolView:
     queued: int
     drain_rate: float | None
 
+    @property
+    def deciding(self) -> tuple[object, ...]:
+        """What a page's way depends on; the rest is for its Retry-After."""
+        return self.device, self.replicas, self.level, self.budget_bytes
+
+
+def decide_alike(some: Mapping[str, PoolView], others: Mapping[str, PoolView]) -> bool:
+    """Whether a page would go the same way by both."""
+    return {name: view.deciding for name, view in some.items()} == {
+        name: view.deciding for name, view in others.items()
+    }
+
 
 def pool_views(
     reports: Iterable[ReplicaReport], levels: Mapping[str, Level]

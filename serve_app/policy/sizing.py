@@ -4,7 +4,7 @@ Memory that engines may have on one node:
 
     the limit x pressure.critical     above it new work is refused
     - what others use of it already
-    - what is kept: Ray, the singletons, gateways, workers, files under way, a page being rendered
+    - what is kept: Ray, the registry, gateways, workers, files under way, a page being rendered
       beside each engine
     = left for engines, and never more than Ray's own resource `memory` has
 
@@ -17,7 +17,7 @@ RssShmem of each process after 20 pages; the control group's own counter says th
 
     GCS 30, raylet 14, monitor 48, dashboard's head without a dashboard 71, log monitor 45, agents
     81 + 46, Serve's controller 116, proxy 113, `ocr-serve run` 130                    694
-    registry 139, memory watch 135                                                     274
+    registry                                                                           139
     gateway 146, the host of its readers 29                                            175
     worker 142, the host of its renderers 36                                           178
     a fork that decodes a scan of A4 at 300 dpi                                         56
@@ -40,7 +40,7 @@ MIB = 2**20
 # See the module's docstring; rounded up.
 RAY_BYTES = 720 * MIB
 DASHBOARD_BYTES = 215 * MIB  # of its ten processes, where it is asked for
-SINGLETON_BYTES, SINGLETONS = 140 * MIB, 2
+REGISTRY_BYTES = 140 * MIB
 GATEWAY_BYTES = 180 * MIB
 WORKER_BYTES = 180 * MIB
 RENDERING_BYTES = 64 * MIB
@@ -265,11 +265,11 @@ def _kept(
     critical = settings.pressure.critical
     # A gateway's bodies are seldom many: what was fixed by hand is not kept in whole.
     bodies = min(settings.gateway.max_body_bytes_total, int(machine.memory_bytes * FILES_SHARE))
-    ray = RAY_BYTES + SINGLETONS * SINGLETON_BYTES
+    ray = RAY_BYTES + REGISTRY_BYTES
     return (
         Kept("in use by others", machine.in_use_bytes),
         Kept(f"above pressure.critical ({critical:g})", int(machine.memory_bytes * (1 - critical))),
-        Kept("Ray, Serve, registry and watch", ray + (DASHBOARD_BYTES if dashboard else 0)),
+        Kept("Ray, Serve, registry", ray + (DASHBOARD_BYTES if dashboard else 0)),
         Kept(_times("gateway", gateways), gateways * GATEWAY_BYTES),
         Kept(_times("worker", workers), workers * WORKER_BYTES),
         Kept("files in gateways", gateways * bodies),

@@ -1,4 +1,4 @@
-"""A replica's link to the singletons: reports when something changed and once a second, and obeys.
+"""A replica's link to the registry: reports when something changed and once a second, and obeys.
 
 While the registry does not answer, the replica decides on idle time-outs itself.
 """
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from serve_app import clock
 from serve_app.changes import until_set
-from serve_app.messages import DomainReading, HeartbeatAnswer, ReplicaReport
+from serve_app.messages import HeartbeatAnswer, ReplicaReport
 from serve_app.policy.registry_state import RecoveryState
 
 log = logging.getLogger("ocr_serve.heartbeat")
@@ -23,7 +23,7 @@ DEBOUNCE_S = 0.1
 # Pages that come and go do, too. A report costs 2 ms of CPU on either side, mostly Serve's.
 PAGES_S = 0.5
 ANSWER_TIMEOUT_S = 2.0
-# The memory watch hears of a crossing at once; else this often, well before it forgets a domain.
+# Its memory watch hears of a crossing at once; else this often, well before it forgets a domain.
 WATCH_INTERVAL_S = 3.0
 MISSES_UNTIL_ALONE = 3
 
@@ -55,10 +55,12 @@ class Reporter(Protocol):
 
 
 class Heartbeat:
-    """See the module's docstring. ``registry`` and ``watch`` are Serve handles."""
+    """See the module's docstring. ``registry`` is a Serve handle."""
 
-    def __init__(self, reporter: Reporter, registry: Any, watch: Any) -> None:
-        self._reporter, self._registry, self._watch = reporter, registry, watch
+    def __init__(self, reporter: Reporter, registry: Any) -> None:
+        # Once: a handle makes a new one for each look at a method.
+        self._reporter, self._report = reporter, registry.report
+        self._deregister = registry.deregister
         self._changed, self._urgent = asyncio.Event(), asyncio.Event()
         self._used = asyncio.Event()
         self._watch_due_at = 0.0
@@ -91,7 +93,7 @@ class Heartbeat:
                 event.clear()
             report = self._reporter.report()
             self._reporter.publish(report)
-            await asyncio.gather(self._to_registry(report), self._to_watch(report.domains))
+            await self._to_registry(report)
             await asyncio.sleep(DEBOUNCE_S)
             passed_s = DEBOUNCE_S
             for event, until_s in (
@@ -105,17 +107,21 @@ class Heartbeat:
     async def deregister(self, replica: str) -> None:
         """Tell the registry that the replica stops; best effort."""
         try:
-            await asyncio.wait_for(_ask(self._registry.deregister, replica), ANSWER_TIMEOUT_S)
+            await asyncio.wait_for(_ask(self._deregister, replica), ANSWER_TIMEOUT_S)
         except Exception as error:
             log.info("no good-bye to the registry", extra={"error": type(error).__name__})
 
     async def _to_registry(self, report: ReplicaReport) -> None:
-        recovery = self._reporter.recovery()
+        recovery, now = self._reporter.recovery(), clock.now()
+        due = now >= self._watch_due_at
+        if due:
+            self._watch_due_at = now + WATCH_INTERVAL_S
         try:
             answer = await asyncio.wait_for(
-                _ask(self._registry.report, report, recovery), ANSWER_TIMEOUT_S
+                _ask(self._report, report, recovery, due), ANSWER_TIMEOUT_S
             )
         except Exception as error:
+            self._watch_due_at = 0.0
             self._missed(error)
             return
         if self._misses >= MISSES_UNTIL_ALONE:
@@ -130,17 +136,6 @@ class Heartbeat:
             fields = {"missed": self._misses, "error": type(error).__name__}
             log.warning("no answer from the registry, deciding alone", extra=fields)
             self._reporter.set_autonomous(True)
-
-    async def _to_watch(self, readings: tuple[DomainReading, ...]) -> None:
-        now = clock.now()
-        if now < self._watch_due_at or not readings:
-            return
-        self._watch_due_at = now + WATCH_INTERVAL_S
-        try:
-            await asyncio.wait_for(_ask(self._watch.report, readings), ANSWER_TIMEOUT_S)
-        except Exception as error:
-            self._watch_due_at = 0.0
-            log.debug("no answer from the memory watch", extra={"error": type(error).__name__})
 
 
 async def _ask(method: Any, *args: Any) -> Any:

@@ -82,8 +82,7 @@ class MemorySampler:
         }
         pids = [engine.pid for engine in engines.values()]
         try:
-            readings = await asyncio.to_thread(self._probe.read, pids)
-            held = await asyncio.to_thread(self._probe.per_process, pids)
+            readings, held = await asyncio.to_thread(self._read, pids)
         except DeviceError as error:
             log.warning("devices could not be read", extra={"error": str(error)})
             raise
@@ -115,6 +114,9 @@ class MemorySampler:
     def close(self) -> None:
         """Let go of the devices."""
         self._probe.close()
+
+    def _read(self, pids: list[int]) -> tuple[tuple[DomainReading, ...], Mapping[int, int]]:
+        return self._probe.read(pids), self._probe.per_process(pids)
 
 
 def _with_ours(own: DomainReading, ours_bytes: int) -> DomainReading:

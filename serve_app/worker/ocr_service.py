@@ -48,7 +48,7 @@ class OCRService:
         factory: import path of the engine's factory; tests give a fake one.
         rendered: whether engines are given rendered pages; by default fake ones take the file.
         probe: reads the devices; tests give a fake one.
-        registry, watch: handles of the singletons; without them the replica decides alone.
+        registry: its handle; without one the replica decides alone.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class OCRService:
         factory: str | None = None,
         probe: MemoryProbe | None = None,
         registry: Any = None,
-        watch: Any = None,
         rendered: bool | None = None,
     ) -> None:
         configure_logging(settings.log_level)
@@ -77,8 +76,8 @@ class OCRService:
         self._reporter = ReplicaReporter(self._replica, node, self._worker)
         loop = asyncio.get_running_loop()
         self._loops = [loop.create_task(self._worker.sampler.sample_forever())]
-        if registry is not None and watch is not None:
-            self._heartbeat = Heartbeat(self._reporter, registry, watch)
+        if registry is not None:
+            self._heartbeat = Heartbeat(self._reporter, registry)
             self._reporter.on_change = self._heartbeat.urgent
             self._loops.append(loop.create_task(self._heartbeat.run()))
 

@@ -63,6 +63,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 3, with --quick 1")
     parser.add_argument("--quick", action="store_true", help="a trial with three files")
     parser.add_argument("--write", action="store_true", help="put the tables into RESULTS.md")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="another checkout, as a contender more"
+    )
     parser.add_argument("--corpus", type=Path, default=corpus.corpus_folder())
     options = parser.parse_args(argv)
     if options.rounds is None:
@@ -102,7 +105,12 @@ def make_contenders(
     }
     if pipeline.name != "ocr":  # lines of text are all that it reads
         del every["faster-paddle"]
-    return [every[name] for name in options.contenders if name in every]
+    chosen = [every[name] for name in options.contenders if name in every]
+    if options.before is not None:
+        chosen.append(
+            OcrServe(pipeline, folder, several, precision=precision, checkout=options.before)
+        )
+    return chosen
 
 
 def publish(

@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.bench.contender import ContenderFailed
 from tests.bench.corpus import ROOT, Sample
 from tests.bench.pipelines import Pipeline
 from tests.bench.processes import Tree, python
+from tests.bench.report import BEFORE
 from tests.e2e.server import free_port
 from tests.processes import command_of
 
@@ -129,6 +130,8 @@ class OcrServe(HttpServer):
     Args:
         idle_timeout_s: of all models; by default idle engines stay while others are measured.
         precision: of all models, see ``shipped_config``.
+        checkout: of another version, whose code and configuration run instead of these.
+        env: further environment variables.
     """
 
     name = "ocr-serve"
@@ -143,19 +146,26 @@ class OcrServe(HttpServer):
         *,
         idle_timeout_s: float = -1,
         precision: str = "auto",
+        checkout: Path | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(pipeline, folder, at_once)
         self._idle_timeout_s, self._precision = idle_timeout_s, precision
+        self._checkout = checkout
+        self._env = dict(env or {})
+        if checkout is not None:
+            self.name = BEFORE
+            self._env["PYTHONPATH"] = str(checkout)
 
     def make_tree(self, log: Path) -> Tree:
-        file = self.folder / "ocr-serve.yaml"
+        file = self.folder / f"{self.name}.yaml"
         file.write_text(yaml.safe_dump(self._config()), encoding="utf-8")
         # Short: the paths of Ray's Unix sockets below it may have 107 bytes.
         self._ray_folder = Path(tempfile.mkdtemp(prefix="ocr-bench-", dir="/tmp"))
         # SPT_NOENV: Ray's processes rename themselves, by default over their environment.
-        env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1"}
+        env = {"RAY_TMPDIR": str(self._ray_folder), "SPT_NOENV": "1", **self._env}
         command = python("-m", "serve_app", "run", "--log", "-", str(file))
-        return Tree(command, log, stop_signal=signal.SIGINT, env=env)
+        return Tree(command, log, stop_signal=signal.SIGINT, env=env, cwd=self._checkout)
 
     def engines(self) -> list[psutil.Process]:
         """Its engine processes, those too that are still loading or on their way out."""
@@ -180,16 +190,16 @@ class OcrServe(HttpServer):
 
     def _config(self) -> dict[str, Any]:
         """The shipped configuration on a free port."""
-        config = shipped_config(self._precision)
+        config = shipped_config(self._precision, self._checkout or ROOT)
         config["http_options"]["port"] = self.port
         for model in config["applications"][0]["args"]["models"].values():
             model["idle_timeout_s"] = self._idle_timeout_s
         return config
 
 
-def shipped_config(precision: str = "auto") -> dict[str, Any]:
+def shipped_config(precision: str = "auto", checkout: Path = ROOT) -> dict[str, Any]:
     """configs/local.yaml; with ``precision`` f32 as on a CPU that has no bf16."""
-    text = (ROOT / "configs" / "local.yaml").read_text(encoding="utf-8")
+    text = (checkout / "configs" / "local.yaml").read_text(encoding="utf-8")
     config: dict[str, Any] = yaml.safe_load(text)
     for model in config["applications"][0]["args"]["models"].values():
         model.setdefault("engine", {})["precision"] = precision

@@ -40,6 +40,7 @@ class Tree:
         stop_signal: asks it to end.
         env: added to ``clean_environment()``.
         pass_fds: descriptors that it inherits.
+        cwd: where it runs; None: here.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Tree:
         stop_signal: signal.Signals = signal.SIGTERM,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
     ) -> None:
         self._command, self._log, self._stop_signal = command, log, stop_signal
-        self._pass_fds = pass_fds
+        self._pass_fds, self._cwd = pass_fds, cwd
         self._tag = f"{SESSION}/{uuid.uuid4().hex}"
         self._env = clean_environment({**(env or {}), TAG: self._tag})
         self._process: asyncio.subprocess.Process | None = None
@@ -63,6 +65,7 @@ class Tree:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._env,
+                cwd=self._cwd,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,6 +1,6 @@
 """``python -m tests.bench.scale registry | serve | document``: how far one of each goes.
 
-- ``registry``: one registry and one memory watch, in this process, with the heartbeats of so many
+- ``registry``: one registry, in this process, with the heartbeats of so many
   simulated replicas a second, pickled as they would come: CPU, latency, time to decide an eviction;
 - ``serve``: the same over real Serve handles, as far as the drivers on this machine go: what a call
   costs with everything that Ray does for it;
@@ -24,7 +24,6 @@ from typing import Any
 import psutil
 
 from serve_app import clock
-from serve_app.control.memory_watch import MemoryWatch
 from serve_app.control.model_registry import ModelRegistry
 from serve_app.messages import (
     DomainReading,
@@ -110,20 +109,15 @@ def settings() -> AppSettings:
 
 
 class InProcess:
-    """The two singletons, which Serve runs in a process each; here they share one loop."""
+    """The registry, without Serve."""
 
     def __init__(self) -> None:
-        self.watch = MemoryWatch(settings())
-        self.registry = ModelRegistry(settings(), self.watch)
+        self.registry = ModelRegistry(settings())
 
-    async def beat(self, message: bytes) -> bytes:
+    async def beat(self, message: bytes, *, readings_due: bool = False) -> bytes:
         """One heartbeat as it arrives and is answered."""
         report, recovery = pickle.loads(message)
-        return pickle.dumps(await self.registry.report(report, recovery))
-
-    async def read(self, message: bytes) -> None:
-        """One report to the watch."""
-        await self.watch.report(pickle.loads(message))
+        return pickle.dumps(await self.registry.report(report, recovery, readings_due))
 
 
 async def registry(count: int) -> None:
@@ -136,7 +130,6 @@ async def registry(count: int) -> None:
         ]
         for beat in range(2)
     ]
-    readings = [pickle.dumps(simulated(number, 0).domains) for number in range(count)]
     latencies: list[float] = []
     started = clock.now()
     cpu_before = time.process_time()
@@ -149,9 +142,8 @@ async def registry(count: int) -> None:
             due = started + beat + place / count
             if (early := due - clock.now()) > 0:
                 await asyncio.sleep(early)
-            await here.beat(prepared[beat % 2][number])
-            if (number + beat) % WATCH_EVERY == 0:
-                await here.read(readings[number])
+            due_too = (number + beat) % WATCH_EVERY == 0
+            await here.beat(prepared[beat % 2][number], readings_due=due_too)
             latencies.append(clock.now() - due)
     cpu_s = time.process_time() - cpu_before
     p50, p99 = _p50_p99(latencies)
@@ -174,7 +166,7 @@ async def _eviction(here: InProcess, count: int) -> float:
     node = [simulated(first + n, 9, used_fraction=0.96) for n in range(REPLICAS_PER_NODE)]
     messages = [pickle.dumps((one, RecoveryState())) for one in node]
     began = clock.now()
-    await here.read(pickle.dumps(node[0].domains))
+    await here.beat(messages[0], readings_due=True)
     while clock.now() - began < 4:  # later, silent replicas would be forgotten
         for message in messages:
             answer = pickle.loads(await here.beat(message))
@@ -224,9 +216,7 @@ def serve_rates(rates: tuple[int, ...]) -> None:
             max_ongoing_requests=10,
             ray_actor_options={"num_cpus": 0.1},
         )
-        handle = serve.run(
-            sender.bind(bound.bind(settings(), None)), name="scale", route_prefix=None
-        )
+        handle = serve.run(sender.bind(bound.bind(settings())), name="scale", route_prefix=None)
         process = _replica("registry")
         handle.send.remote(0, 20, 3).result(timeout_s=60)
         for rate in rates:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.bench import __main__ as command
-from tests.bench import faster_paddle_host, report, store
+from tests.bench import faster_paddle_host, idle, report, store
 from tests.bench.contender import Contender, ContenderFailed
 from tests.bench.corpus import Sample
 from tests.bench.http_servers import shipped_config
@@ -161,3 +161,29 @@ def test_requests_are_in_the_words_of_the_protocol() -> None:
     assert b'"useE2eWiredTableRecModel": true' in body
     assert b'"useDocOrientationClassify": false' in body
     assert b'"fileType": 0' in body
+
+
+def test_the_processes_of_a_server_are_told_by_their_commands() -> None:
+    told = {
+        "python -u /x/ray/_private/log_monitor.py --session-dir=/tmp/y": "Ray: log monitor",
+        "ray::ServeController.listen_for_change": "Serve: controller",
+        "ray::ServeReplica:ocr:pool-cpu": "worker",
+        "python -m serve_app.child.host 7 42 serve_app.engines.paddle:build": "engines",
+        "python -m serve_app run --log - a.yaml": "ocr-serve run",
+        "something else": idle.OTHER,
+    }
+    assert {command: idle.consumer_of(command) for command in told} == told
+
+
+def test_the_ledger_has_a_row_for_each_consumer_and_their_sum() -> None:
+    before = idle.Ledger({"worker": 0.02, "memory watch": 0.01}, {})
+    after = idle.Ledger({"worker": 0.015}, {"worker": 0.016, "engines": 0.002}, {"engines": 1.5})
+    text = idle.table({"before": before, "after": after}, {"engines": 1.4})
+    head, _, *rows = text.splitlines()
+    assert head.count("|") == 7
+    assert rows == [
+        "| worker | 0.0200 | 0.0150 | 0.0160 |  |  |",
+        "| memory watch | 0.0100 |  |  |  |  |",
+        "| engines |  |  | 0.0020 | 1.5000 | 1.4000 |",
+        "| all | 0.0300 | 0.0150 | 0.0180 | 1.5000 | 1.4000 |",
+    ]

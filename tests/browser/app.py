@@ -17,10 +17,8 @@ FACTORY = "tests.browser.engine:build"
 class HalfRealReplica(OCRService):
     """A worker whose engines are made by ``engine.py``."""
 
-    def __init__(
-        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
-    ) -> None:
-        super().__init__(pool, settings, FACTORY, registry=registry, watch=watch, rendered=True)
+    def __init__(self, pool: str, settings: AppSettings, registry: DeploymentHandle) -> None:
+        super().__init__(pool, settings, FACTORY, registry=registry, rendered=True)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""

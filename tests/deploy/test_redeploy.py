@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.long]
 CLIENTS = 3
 # Longer than Serve's own limit for the requests of a replica that is replaced, 20 s.
 SLOW_PAGE_S = 25.0
-DEPLOYMENTS = ("gateway", "pool-cpu", "model-registry", "memory-watch")
+DEPLOYMENTS = ("gateway", "pool-cpu", "model-registry")
 
 
 def test_a_rolling_redeploy_under_load_fails_no_request(tmp_path: Path) -> None:

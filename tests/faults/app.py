@@ -16,10 +16,8 @@ from serve_app.worker.ocr_service import OCRService
 class FaultyReplica(OCRService):
     """A worker whose engines do what their pages say."""
 
-    def __init__(
-        self, pool: str, settings: AppSettings, registry: DeploymentHandle, watch: DeploymentHandle
-    ) -> None:
-        super().__init__(pool, settings, FACTORY, registry=registry, watch=watch)
+    def __init__(self, pool: str, settings: AppSettings, registry: DeploymentHandle) -> None:
+        super().__init__(pool, settings, FACTORY, registry=registry)
 
     async def __del__(self) -> None:
         """Called by Serve, once, when the replica stops."""

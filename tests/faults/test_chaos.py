@@ -25,7 +25,7 @@ CLIENTS = 6
 # Who asks again at once, hundreds of times a second, is refused as often while a model backs off.
 PATIENCE_S = 1.0
 DEADLINE_S = 60.0
-KILLS = ["engine"] * 10 + ["pool-cpu"] * 2 + ["model-registry"] * 2 + ["memory-watch"] * 2
+KILLS = ["engine"] * 10 + ["pool-cpu"] * 2 + ["model-registry"] * 4
 REFUSED = frozenset({"invalid_file", "page_failed"})
 
 

@@ -52,11 +52,10 @@ def more_are_served(seen: Traffic, count: int = 3 * CLIENTS) -> None:
     )
 
 
-@pytest.mark.parametrize("deployment", ["model-registry", "memory-watch"])
-def test_without_a_singleton_requests_go_on_and_its_state_is_back(
-    before: Before, load: Traffic, deployment: str
+def test_without_the_registry_requests_go_on_and_its_state_is_back(
+    before: Before, load: Traffic
 ) -> None:
-    server = before.server
+    server, deployment = before.server, "model-registry"
     engines = set(engine_pids(server))
     killed = kill(server, deployment)
     more_are_served(load)

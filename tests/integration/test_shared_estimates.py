@@ -12,7 +12,6 @@ import numpy as np
 import psutil
 import pytest
 
-from serve_app.control.memory_watch import MemoryWatch
 from serve_app.control.model_registry import ModelRegistry
 from serve_app.document import PredictOptions
 from serve_app.page_job import PageJob
@@ -71,8 +70,7 @@ async def registry() -> AsyncIterator[ModelRegistry]:
 
 @contextlib.asynccontextmanager
 async def worker(registry: Handle) -> AsyncIterator[OCRService]:
-    watch = Handle(MemoryWatch(SETTINGS))
-    replica = OCRService("cpu", SETTINGS, factory=FACTORY, registry=registry, watch=watch)
+    replica = OCRService("cpu", SETTINGS, factory=FACTORY, registry=registry)
     try:
         yield replica
     finally:

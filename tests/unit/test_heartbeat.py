@@ -1,4 +1,4 @@
-"""When a replica reports: on a clock of its own, and with singletons that answer at once."""
+"""When a replica reports: on a clock of its own, and with a registry that answers at once."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Registry:
 
     def __init__(self, clock: list[float], gap_s: float) -> None:
         self.heard: list[float] = []
+        self.readings_due: list[bool] = []
         self.happens: Callable[[], None] = lambda: None
         self._clock, self._gap_s = clock, gap_s
-        self.report = self
+        self.report = self.deregister = self
 
-    async def remote(self, *_: object) -> HeartbeatAnswer:
+    async def remote(self, _: object, __: object, readings_due: bool) -> HeartbeatAnswer:
         self.heard.append(self._clock[0])
+        self.readings_due.append(readings_due)
         if len(self.heard) == 2:
             raise asyncio.CancelledError
         self.happens()
@@ -36,8 +38,6 @@ class Registry:
 
 class Silent:
     """A reporter without anything to say."""
-
-    domains = ()
 
     def __getattr__(self, _: str) -> Callable[..., Silent]:
         return lambda *_: self
@@ -60,16 +60,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+async def two_reports(
+    clock: list[float], happens: Callable[[Heartbeat], None], gap_s: float
+) -> Registry:
+    """Which has heard two reports; this happens while it answers the first."""
+    registry = Registry(clock, gap_s)
+    beat = Heartbeat(cast(Reporter, Silent()), registry)
+    registry.happens = functools.partial(happens, beat)
+    with pytest.raises(asyncio.CancelledError):
+        await beat.run()
+    return registry
+
+
 async def gap_after(
     clock: list[float], happens: Callable[[Heartbeat], None], gap_s: float
 ) -> float:
     """Seconds between two reports, if this happens right after the first."""
-    registry = Registry(clock, gap_s)
-    beat = Heartbeat(cast(Reporter, Silent()), registry, None)
-    registry.happens = functools.partial(happens, beat)
-    with pytest.raises(asyncio.CancelledError):
-        await beat.run()
-    first, second = registry.heard
+    first, second = (await two_reports(clock, happens, gap_s)).heard
     return round(second - first, 3)
 
 
@@ -92,3 +99,28 @@ async def test_how_soon_what_is_reported(
     clock: list[float], happens: Callable[[Heartbeat], None], gap_s: float, expected: float
 ) -> None:
     assert await gap_after(clock, happens, gap_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("happens", "second_is_due"),
+    [(lambda beat: None, False), (Heartbeat.urgent, False), (Heartbeat.crossed, True)],
+)
+async def test_readings_are_for_the_watch_at_first_and_when_a_level_was_crossed(
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[[Heartbeat], None],
+    second_is_due: bool,
+) -> None:
+    monkeypatch.setattr("serve_app.clock.now", lambda: 100 + clock[0])
+    registry = await two_reports(clock, happens, DEBOUNCE_S)
+    assert registry.readings_due == [True, second_is_due]
+
+
+async def test_readings_that_the_registry_has_not_heard_are_told_again(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Heartbeat) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr("serve_app.clock.now", lambda: 100 + clock[0])
+    assert (await two_reports(clock, fails, DEBOUNCE_S)).readings_due == [True, True]

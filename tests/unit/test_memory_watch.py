@@ -1,56 +1,42 @@
-"""The memory watch: who asks for the levels is told of a change, and waits while there is none."""
+"""The memory watch: the levels of what is reported, and the end of what is not."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from serve_app.control.memory_watch import MemoryWatch
-from serve_app.messages import DomainReading, Level, PressureSnapshot
+from serve_app.control.memory_watch import FORGET_AFTER_S, MemoryWatch
+from serve_app.messages import DomainReading
 from serve_app.testing.service import fake_settings
 
-LONG_S = 3600.0
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.control.memory_watch.configure_logging", lambda level: None)
+CROSSED = "memory level crossed"
 
 
 def reading(percent: int, domain: str = "ram:a") -> tuple[DomainReading, ...]:
     return (DomainReading(domain, "ram", 100, percent),)
 
 
-async def watch_with(percent: int) -> MemoryWatch:
-    watch = MemoryWatch(fake_settings())
-    await watch.report(reading(percent))
-    return watch
+@pytest.fixture
+def watch() -> MemoryWatch:
+    return MemoryWatch(fake_settings().pressure)
 
 
-async def asking(watch: MemoryWatch, known: dict[str, Level]) -> asyncio.Task[PressureSnapshot]:
-    """A caller that has begun to wait."""
-    task = asyncio.create_task(watch.levels(known, LONG_S))
-    await asyncio.sleep(0)
-    return task
+def test_it_knows_the_level_of_every_domain_that_is_reported(watch: MemoryWatch) -> None:
+    watch.heard((*reading(10), *reading(85, "ram:b")), 0.0)
+    assert watch.levels == {"ram:a": "normal", "ram:b": "warning"}
 
 
-async def test_levels_that_the_caller_does_not_know_are_told_at_once() -> None:
-    watch = await watch_with(85)
-    assert (await watch.levels({}, LONG_S)).levels == {"ram:a": "warning"}
+def test_a_crossing_is_one_line(watch: MemoryWatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "ocr_serve.memory")
+    for percent in (10, 20, 99, 99):
+        watch.heard(reading(percent), 0.0)
+    assert watch.levels == {"ram:a": "emergency"}
+    assert [record.message for record in caplog.records].count(CROSSED) == 1
 
 
-async def test_a_crossing_is_told_to_all_who_wait() -> None:
-    watch = await watch_with(10)
-    callers = [await asking(watch, {"ram:a": "normal"}) for _ in range(2)]
-    await watch.report(reading(20))
-    await asyncio.sleep(0)
-    assert not any(caller.done() for caller in callers)
-    await watch.report(reading(99))
-    answers = await asyncio.wait_for(asyncio.gather(*callers), 5)
-    assert [answer.levels for answer in answers] == [{"ram:a": "emergency"}] * 2
-
-
-async def test_who_waited_long_enough_is_told_that_nothing_changed() -> None:
-    watch = await watch_with(10)
-    assert (await watch.levels({"ram:a": "normal"}, 0)).levels == {"ram:a": "normal"}
+def test_a_domain_that_nobody_reports_any_more_is_forgotten(watch: MemoryWatch) -> None:
+    watch.heard((*reading(99), *reading(10, "ram:b")), 0.0)
+    watch.heard(reading(10, "ram:b"), FORGET_AFTER_S)
+    watch.tick(FORGET_AFTER_S)
+    assert watch.levels == {"ram:a": "emergency", "ram:b": "normal"}
+    watch.tick(FORGET_AFTER_S + 1)
+    assert watch.levels == {"ram:b": "normal"}

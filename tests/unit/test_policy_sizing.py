@@ -136,7 +136,7 @@ def with_a_gpu(box: Machine) -> Machine:
     ("there", "expected"),
     [
         (Resources(8, 1, 64 * GIB), []),
-        (Resources(4, 1, 64 * GIB), ["too few CPUs: 4.1 are booked"]),
+        (Resources(4, 1, 64 * GIB), ["too few CPUs: 4.05 are booked"]),
         (Resources(8, 1, 13 * GIB), ["too little memory: 14.0 GiB are booked"]),
     ],
 )
