@@ -82,6 +82,10 @@ fuzz: setup ## mutated files, bodies and requests (OCR_SERVE_FUZZ_EXAMPLES=2000 
 image-test: setup ## build the CPU image, run it within 3, 4 and 8 GiB (buildah, podman, runc, mmdebstrap; root)
 	@$(BIN)/python -m tests.deploy.image_test $(ARGS)
 
+.PHONY: cluster-test
+cluster-test: setup ## a head and a worker in containers, of image-test's image (ARGS="--folder DIR"; root)
+	@$(BIN)/python -m tests.deploy.cluster $(ARGS)
+
 .PHONY: bench
 bench: setup ## in process, paddlex --serve and this server, side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

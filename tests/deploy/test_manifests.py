@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import kubernetes_validate
 import pytest
 import yaml
+from ray.scripts.scripts import start
 
 import render_manifests
 from serve_app.command.environment import FIXED
@@ -34,6 +36,14 @@ RAY_ENV = "ocr-serve-ray-env"
 # What Ray itself needs in a pod of workers: raylet, agents, log monitor, Serve's proxy (measured:
 # policy/sizing.py; the rest of its table is on the head node).
 RAY_BYTES = 400 * MIB
+
+
+def start_parameters(service: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Of ``ray start``, by group, as the manifest has them."""
+    cluster = service["spec"]["rayClusterConfig"]
+    groups = {"head": cluster["headGroupSpec"]}
+    groups |= {group["groupName"]: group for group in cluster["workerGroupSpecs"]}
+    return {name: group["rayStartParams"] for name, group in groups.items()}
 
 
 def args_of(service: dict[str, Any]) -> AppSettings:
@@ -116,6 +126,20 @@ def test_images_are_those_of_the_dockerfiles_with_a_tag(overlay: str) -> None:
         match = re.fullmatch(r"ocr-serve-(\w+):[0-9.]+", image)
         assert match, image
         assert match[1] in kinds
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ray_start_knows_the_parameters(overlay: str) -> None:
+    """KubeRay makes options of them as they are; a pod with an unknown one never starts."""
+    for name, parameters in start_parameters(ray_service(built(overlay))).items():
+        start.make_context(name, [f"--{key}={value}" for key, value in parameters.items()])
+
+
+def test_ray_start_refuses_other_parameters() -> None:
+    with pytest.raises(click.NoSuchOption):
+        start.make_context("start", ["--memory-bytes=1"])
+    with pytest.raises(click.BadParameter):
+        start.make_context("start", ["--memory=8Gi"])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
