@@ -109,6 +109,12 @@ class Regions:
 
     def _check_tables(self) -> None:
         self._release_captions()
+        while failed := self._failed_tables():
+            self._drop(failed)  # another table may hold their lines then, and is looked at again
+            self._release_captions()
+
+    def _failed_tables(self) -> list[int]:
+        """Those that are none; what others hold is put right."""
         failed = []
         for index, region in enumerate(self.kept):
             if region is None or region.label != "table":
@@ -128,8 +134,7 @@ class Regions:
                 self.kept[index] = replace(region, text=grid.html)
             elif units:
                 failed.append(index)
-        self._drop(failed)
-        self._release_captions()
+        return failed
 
     def _check_others(self) -> None:
         """Formulas and seals keep the lines that their own text has; others are text."""

@@ -232,6 +232,17 @@ def test_a_price_list_without_a_box_is_a_table() -> None:
     assert cells_of(block.text) == cells
 
 
+def test_lines_of_a_box_that_is_no_table_are_not_lost_in_one_around_it() -> None:
+    """The inner one has them first; the outer one has to hold them when that is dropped."""
+    lines = stack(prose("words that two boxes were drawn around", 6), 100, 100)
+    inner = table(lines, "")
+    left, top, right, bottom = inner.box
+    outer = Region("table", (left - 50, top - 50, right + 50, bottom + 50), "", KEY)
+    for regions in ([inner, outer], [outer, inner]):
+        (block,) = [block for block in blocks_of(lines, *regions) if block.lines]
+        assert block.text == " ".join(one.text for one in lines)
+
+
 def test_formulas_in_a_frame_are_no_table() -> None:
     """Each has its own places: a grid of them is mostly empty."""
     lines = [
