@@ -24,7 +24,8 @@ def main() -> int:
     parser.add_argument("--pages", type=int, default=4)
     options = parser.parse_args()
     try:
-        with Cluster(Tools(options.folder), "dev-cpu", [HEAD_NODE, WORKER]) as cluster:
+        cluster = Cluster(Tools(options.folder), "dev-cpu", [HEAD_NODE, WORKER])
+        with cluster.running():
             cluster.deploy()
             arguments = ("/client.py", str(READY_S), str(options.pages))
             told = cluster.inside(WORKER, *arguments, timeout_s=READY_S + 60 * options.pages)

@@ -7,14 +7,15 @@ configuration are those of the manifests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import yaml
@@ -26,7 +27,18 @@ CLIENT = Path(__file__).parents[1] / "image_client.py"
 PYTHON = "/opt/ocr-serve/.venv/bin/python"
 HEAD = "127.0.0.2"
 GCS_PORT, DASHBOARD_PORT = 6379, 8265
-START_S, STOP_S = 120, 60
+START_S, STOP_S, ASK_S = 120, 60, 60
+# Run in a container, where the token is: method, address, body as JSON.
+ASK = f"""
+import os, sys, urllib.request
+method, url, body = sys.argv[1:]
+headers = {{
+    "Content-Type": "application/json",
+    "Authorization": "Bearer " + os.environ["RAY_AUTH_TOKEN"],
+}}
+request = urllib.request.Request(url, body.encode() or None, headers, method=method)
+urllib.request.urlopen(request, timeout={ASK_S}).read()
+"""
 # Only here: in one network namespace the proxies of all nodes share the port that each pod has.
 SHARED_PORT = {"SERVE_SOCKET_REUSE_PORT_ENABLED": "1"}
 
@@ -60,7 +72,7 @@ class Node:
 
 
 class Cluster:
-    """The containers of an overlay; gone, with their volumes, at the end of the ``with``."""
+    """The containers of an overlay."""
 
     def __init__(self, tools: Tools, overlay: str, nodes: Sequence[Node]) -> None:
         documents = built(overlay)
@@ -71,7 +83,9 @@ class Cluster:
         self._variables["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         self._prefix = f"ocr-serve-cluster-{os.getpid()}"
 
-    def __enter__(self) -> Cluster:
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """All nodes, head first; the containers and their volumes are gone at the end."""
         try:
             self._podman(
                 *("run", "--detach", f"--name={self._named('network')}", "--network=none"),
@@ -88,18 +102,9 @@ class Cluster:
                 self.start(node)
                 if node.group == "head":
                     self._wait_for_dashboard(node)
-        except BaseException:
+            yield
+        finally:
             self._remove()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._remove()
 
     def start(self, node: Node) -> None:
         """Its container, with the pod's user, limits and mounts."""
@@ -122,14 +127,9 @@ class Cluster:
 
     def deploy(self) -> None:
         """Serve's configuration, to the dashboard, as KubeRay's operator does."""
-        config = self._service["spec"]["serveConfigV2"]
-        code = (
-            "import os, sys, urllib.request as r; r.urlopen(r.Request("
-            f"'http://{HEAD}:{DASHBOARD_PORT}/api/serve/applications/', method='PUT', "
-            "data=sys.argv[1].encode(), headers={'Content-Type': 'application/json', "
-            "'Authorization': 'Bearer ' + os.environ['RAY_AUTH_TOKEN']}), timeout=60).read()"
-        )
-        self.inside(self._nodes[0], "-c", code, _as_json(config), timeout_s=90)
+        config = yaml.safe_load(self._service["spec"]["serveConfigV2"])
+        told = self._dashboard(self._nodes[0], "PUT", "serve/applications/", json.dumps(config))
+        told.check_returncode()
 
     def inside(self, node: Node, *arguments: str, timeout_s: float) -> str:
         """What Python prints in the node's container. CalledProcessError if it fails."""
@@ -152,17 +152,19 @@ class Cluster:
         return [f"--{name}={value}" for name, value in given.items()]
 
     def _wait_for_dashboard(self, node: Node) -> None:
-        code = (
-            "import os, urllib.request as r; r.urlopen(r.Request("
-            f"'http://{HEAD}:{DASHBOARD_PORT}/api/version', headers={{'Authorization': "
-            "'Bearer ' + os.environ['RAY_AUTH_TOKEN']}), timeout=5).read()"
-        )
         deadline = time.monotonic() + START_S
-        command = ("exec", self._named(node.name), PYTHON, "-c", code)
-        while self._tools.run("podman", *command, check=False, timeout_s=30).returncode:
+        while self._dashboard(node, "GET", "version").returncode:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no dashboard within {START_S} s: {self.logs(node)}")
             time.sleep(1)
+
+    def _dashboard(
+        self, node: Node, method: str, path: str, body: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Ask it from within a node, with Ray's token."""
+        url = f"http://{HEAD}:{DASHBOARD_PORT}/api/{path}"
+        command = ("exec", self._named(node.name), PYTHON, "-c", ASK, method, url, body)
+        return self._tools.run("podman", *command, check=False, timeout_s=ASK_S + 30)
 
     def _remove(self) -> None:
         names = [self._named(node.name) for node in reversed(self._nodes)]
@@ -191,7 +193,3 @@ def _variables(documents: tuple[dict[str, Any], ...]) -> dict[str, str]:
         and document["metadata"]["name"].startswith("ocr-serve-ray-env")
     ]
     return dict(found)
-
-
-def _as_json(text: str) -> str:
-    return json.dumps(yaml.safe_load(text))
