@@ -69,9 +69,10 @@ def checked(
         for font, told in doubtful.items()
         if font in strange
     ]
-    sure = without(layer.lines, left_out, marked=strange)
-    left_out |= _liars(sure.kept, layer.fonts, pixels, recognize, alphabet)
-    sound = without(layer.lines, left_out, marked=strange)
+    sound = without(layer.lines, left_out, spared=strange)
+    if liars := _liars(sound.kept, layer.fonts, pixels, recognize, alphabet):
+        left_out |= liars
+        sound = without(layer.lines, left_out, spared=strange)
     told = [*left_out.values(), *kept]
     if sound.left_out and not left_out:
         told.append(broken(len(sound.left_out)))

@@ -6,13 +6,13 @@ from its "u" in the file, and above it on the page.
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from serve_app.document import Box
+from serve_app.documents.text_layer.nearby import Nearby
 from serve_app.documents.text_layer.placed import frame_of, turned
 from serve_app.documents.text_layer.values import Char, is_finite
 
@@ -40,12 +40,10 @@ _REACHES_IN, _ASIDE = 0.25, 0.35
 _TOUCHING = 0.1
 _STEP_PIXELS = 8.0
 
-Places = Mapping[tuple[int, int, int], Sequence[int]]
-
 
 def with_accents(chars: Sequence[Char]) -> list[Char]:
     """``chars``, where a letter has the accent that is drawn over it; other accents stay."""
-    accents = [i for i, char in enumerate(chars) if char.text in _COMBINING and _is_placed(char)]
+    accents = [i for i, char in enumerate(chars) if char.text in _COMBINING and is_finite(char.ink)]
     if not accents:
         return list(chars)
     places = _letters(chars)
@@ -54,7 +52,9 @@ def with_accents(chars: Sequence[Char]) -> list[Char]:
     for accent in accents:
         letter = _letter_of(chars, accent, places)
         if letter is not None and letter not in changed:
-            changed[letter] = chars[letter]._replace(text=_together(chars[letter], chars[accent]))
+            changed[letter] = chars[letter]._replace(
+                text=_together(chars[letter].text, chars[accent].text)
+            )
             gone.add(accent)
     left = [i for i in range(len(chars)) if i not in gone]
     kept = [changed.get(i, chars[i]) for i in left]
@@ -72,40 +72,26 @@ def _touch(char: Char, following: Char) -> bool:
     return beside and abs(other[0] - one[2]) < _TOUCHING * char.size
 
 
-def _is_placed(char: Char) -> bool:
-    return is_finite(char.ink)
-
-
-def _letters(chars: Sequence[Char]) -> Places:
-    """By frame and place of their middles."""
-    places: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+def _letters(chars: Sequence[Char]) -> Nearby[int]:
+    """Those that there are with accents, by frame and place of their middles."""
+    places: Nearby[int] = Nearby(_STEP_PIXELS)
     for index, char in enumerate(chars):
-        if char.text.isalpha() and char.text not in _COMBINING and _is_placed(char):
-            u, v = _middle(char)
-            frame = int(frame_of(char))
-            places[frame, int(u // _STEP_PIXELS), int(v // _STEP_PIXELS)].append(index)
+        if _has_accents(char.text) and is_finite(char.ink):
+            places.add(frame_of(char), *_middle(char), index)
     return places
 
 
-def _letter_of(chars: Sequence[Char], accent: int, places: Places) -> int | None:
+def _letter_of(chars: Sequence[Char], accent: int, places: Nearby[int]) -> int | None:
     """The nearest one that it can stand over, or under."""
     mark = chars[accent]
-    frame = int(frame_of(mark))
     u, v = _middle(mark)
-    reach = max(1, math.ceil(min(mark.size, 64.0) / _STEP_PIXELS))
-    column, row = int(u // _STEP_PIXELS), int(v // _STEP_PIXELS)
-    near = [
-        index
-        for x in range(column - reach, column + reach + 1)
-        for y in range(row - reach, row + reach + 1)
-        for index in places.get((frame, x, y), ())
-        if _fits(chars[index], mark)
-    ]
-    return min(near, key=lambda index: abs(_middle(chars[index])[0] - u), default=None)
+    near = places.around(frame_of(mark), u, v, min(mark.size, 64.0))
+    fitting = [index for index in near if _fits(chars[index], mark)]
+    return min(fitting, key=lambda index: abs(_middle(chars[index])[0] - u), default=None)
 
 
 def _fits(letter: Char, mark: Char) -> bool:
-    if len(_together(letter, mark)) != 1:
+    if len(_together(letter.text, mark.text)) != 1:
         return False
     base, over = _ink(letter), _ink(mark)
     size = min(letter.size, mark.size)
@@ -116,9 +102,16 @@ def _fits(letter: Char, mark: Char) -> bool:
     return over[3] < base[3] and -_REACHES_IN * size <= base[1] - over[3] <= size / 2
 
 
-def _together(letter: Char, mark: Char) -> str:
-    bare = letter.text.translate(_WITH_DOT)
-    return unicodedata.normalize("NFC", bare + _COMBINING[mark.text])
+@lru_cache(maxsize=4096)
+def _has_accents(text: str) -> bool:
+    # So letters of a place are few, whatever is written there: each is looked at for each accent.
+    return text.isalpha() and any(len(_together(text, mark)) == 1 for mark in _COMBINING)
+
+
+@lru_cache(maxsize=4096)
+def _together(letter: str, mark: str) -> str:
+    """One character, if there is such a one."""
+    return unicodedata.normalize("NFC", letter.translate(_WITH_DOT) + _COMBINING[mark])
 
 
 def _middle(char: Char) -> tuple[float, float]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Iterable
 
 from serve_app.document import Box
+from serve_app.documents.text_layer.nearby import Nearby
 from serve_app.documents.text_layer.placed import frame_of
 from serve_app.documents.text_layer.values import Char, area, common, is_finite
 
@@ -16,7 +15,7 @@ _STEP_PIXELS = 8.0
 
 def once(chars: Iterable[Char]) -> list[Char]:
     """Without those that are drawn again where they are, for a bold look or a shadow."""
-    seen: dict[tuple[str, int, int], list[Box]] = defaultdict(list)
+    seen: Nearby[Box] = Nearby(_STEP_PIXELS)
     kept: list[Char] = []
     before: Char | None = None
     again = False
@@ -32,18 +31,14 @@ def once(chars: Iterable[Char]) -> list[Char]:
     return kept
 
 
-def _seen_before(char: Char, seen: dict[tuple[str, int, int], list[Box]]) -> bool:
+def _seen_before(char: Char, seen: Nearby[Box]) -> bool:
     body = _body(char)
     x, y = (body[0] + body[2]) / 2, (body[1] + body[3]) / 2
-    reach = max(1, math.ceil(min(char.size, 64.0) / 2 / _STEP_PIXELS))
-    column, row = int(x // _STEP_PIXELS), int(y // _STEP_PIXELS)
-    for near_x in range(column - reach, column + reach + 1):
-        for near_y in range(row - reach, row + reach + 1):
-            for other in seen.get((char.text, near_x, near_y), ()):
-                smaller = min(area(other), area(body))
-                if smaller > 0 and common(other, body) >= SAME_PLACE * smaller:
-                    return True
-    seen[char.text, column, row].append(body)
+    for other in seen.around(char.text, x, y, min(char.size, 64.0) / 2):
+        smaller = min(area(other), area(body))
+        if smaller > 0 and common(other, body) >= SAME_PLACE * smaller:
+            return True
+    seen.add(char.text, x, y, body)
     return False
 
 

@@ -18,6 +18,7 @@ from serve_app.documents.text_layer.rest import rest_of, show
 from serve_app.documents.text_layer.suspicion import (
     MOST_IN_FONT,
     broken,
+    marked,
     suspicious_fonts,
     without,
 )
@@ -56,13 +57,14 @@ def checked_text(text: PageText, pixels: Pixels, bare: Pixels) -> PageLayer:
     if hidden_lines:
         distrusted.append(DistrustedText(None, f"{len(hidden_lines)} lines: {HIDDEN}"))
     suspects = suspicious_fonts(lines, text.fonts, MOST_IN_FONT)
-    sound = without(lines, suspects, marked=range(len(text.fonts)))
+    sound = without(lines, suspects, spared=range(len(text.fonts)))
     distrusted += suspects.values()
     if sound.left_out and not suspects:
         distrusted.append(broken(len(sound.left_out)))
     show(bare, pixels, sound.left_out)
     total = len(lines) + len(hidden_lines)
-    return PageLayer(sound.kept, text.fonts, total, tuple(distrusted), rest_of(bare))
+    kept = tuple(map(marked, sound.kept))
+    return PageLayer(kept, text.fonts, total, tuple(distrusted), rest_of(bare))
 
 
 def _without(page: pdfium.PdfPage, objects: Sequence[Any], scale: float) -> Pixels:

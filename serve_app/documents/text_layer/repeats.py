@@ -7,12 +7,13 @@ once; the page drawn without its text must not show it at all.
 from __future__ import annotations
 
 import ctypes
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
+
+from serve_app.documents.text_layer.nearby import Nearby
 
 # Page units; and of the text's height.
 _STEP = 4.0
@@ -27,11 +28,11 @@ Style = tuple[int, float]
 def repeats(page: pdfium.PdfPage, known: Iterable[Any]) -> list[Any]:
     """Text objects of ``page`` in the font, the size and nearly the place of one of ``known``."""
     addresses: set[int] = set()
-    places: dict[tuple[int, int], list[tuple[Bounds, Style]]] = defaultdict(list)
+    places: Nearby[Bounds] = Nearby(_STEP)
     for handle in known:
         addresses.add(ctypes.addressof(handle.contents))
         if (bounds := _bounds(handle)) is not None:
-            places[_cell(bounds)].append((bounds, _style(handle)))
+            places.add(_style(handle), bounds[0], bounds[1], bounds)
     return [
         handle
         for handle in _text_objects(page)
@@ -39,17 +40,12 @@ def repeats(page: pdfium.PdfPage, known: Iterable[Any]) -> list[Any]:
     ]
 
 
-def _repeats_one(handle: Any, places: dict[tuple[int, int], list[tuple[Bounds, Style]]]) -> bool:
+def _repeats_one(handle: Any, places: Nearby[Bounds]) -> bool:
     bounds = _bounds(handle)
     if bounds is None:
         return False
-    style, (column, row) = _style(handle), _cell(bounds)
-    return any(
-        style == other and _is_near(bounds, box)
-        for x in (column - 1, column, column + 1)
-        for y in (row - 1, row, row + 1)
-        for box, other in places.get((x, y), ())
-    )
+    near = places.around(_style(handle), bounds[0], bounds[1], _STEP)
+    return any(_is_near(bounds, box) for box in near)
 
 
 def _text_objects(page: pdfium.PdfPage) -> Iterator[Any]:
@@ -80,10 +76,6 @@ def _bounds(handle: Any) -> Bounds | None:
         return None
     found = left.value, bottom.value, right.value, top.value
     return found if all(abs(edge) < 1e6 for edge in found) else None
-
-
-def _cell(bounds: Bounds) -> tuple[int, int]:
-    return int(bounds[0] // _STEP), int(bounds[1] // _STEP)
 
 
 def _is_near(one: Bounds, other: Bounds) -> bool:

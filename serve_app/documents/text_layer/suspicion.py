@@ -70,29 +70,29 @@ def broken(places: int) -> DistrustedText:
 
 
 def without(
-    lines: Iterable[LayerLine], fonts: Container[int], marked: Container[int] = ()
+    lines: Iterable[LayerLine], fonts: Container[int], spared: Container[int] = ()
 ) -> Sorted:
     """``lines`` without the characters of ``fonts``, and without those that are no text.
 
     Args:
-        marked: fonts in which those stay, as U+FFFD.
+        spared: fonts in which those stay.
     """
     kept: list[LayerLine] = []
     left_out: list[Box] = []
     for line in lines:
         good = [
-            char.font not in fonts and (char.font in marked or is_text(char)) for char in line.chars
+            char.font not in fonts and (char.font in spared or is_text(char)) for char in line.chars
         ]
         bad = len(good) - sum(good)
         if bad > MANY_IN_LINE * len(good) or _PLACEHOLDER.search(line.text):
             left_out.append(line.box)
             continue
-        kept += map(_marked, pieces(line, good))
+        kept += pieces(line, good)
         left_out += [char.cell for char, fine in zip(line.chars, good, strict=True) if not fine]
     return Sorted(tuple(kept), tuple(left_out))
 
 
-def _marked(line: LayerLine) -> LayerLine:
+def marked(line: LayerLine) -> LayerLine:
     """With ``MARK`` for each character that is no text."""
     if all(map(is_text, line.chars)):
         return line
